@@ -1,0 +1,88 @@
+/**
+ * Every error of a herd. None of them knows about HTTP; the routes give them a status.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * A size that `resize`, `grow` or `shrink` refuses: the herd is as it was.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidSize extends Schema.TaggedError<InvalidSize>("gofherd/InvalidSize")("InvalidSize", {
+  /** The name of the herd. */
+  herd: Schema.String,
+  /** What was asked for, as text. */
+  given: Schema.String,
+  /** The size, which is unchanged. */
+  size: Schema.Number,
+  /** The largest size that this herd accepts. */
+  maxSize: Schema.Number
+}) {
+  override get message(): string {
+    return `expected the size of herd "${this.herd}" to be an integer from 0 to ${this.maxSize}, got ${this.given}`
+  }
+}
+
+/**
+ * The herd is closed and takes no more work.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class HerdClosed extends Schema.TaggedError<HerdClosed>("gofherd/HerdClosed")("HerdClosed", {
+  /** The name of the herd. */
+  herd: Schema.String,
+  /** How many units of this call were accepted before: of a `sendAll`, the first so many; otherwise 0. */
+  accepted: Schema.Number
+}) {
+  override get message(): string {
+    return `expected herd "${this.herd}" to be open, got closed (${this.accepted} units of this call were accepted)`
+  }
+}
+
+/**
+ * An option that makes no sense: a defect of `make`, `layer`, `send`, `run` and their like, because it is a mistake in the
+ * program and not something to recover from.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>("gofherd/InvalidOption")("InvalidOption", {
+  /** The name of the option. */
+  option: Schema.String,
+  /** What it has to be. */
+  expected: Schema.String,
+  /** What was given, as text. */
+  given: Schema.String
+}) {
+  override get message(): string {
+    return `expected ${this.option} to be ${this.expected}, got ${this.given}`
+  }
+}
+
+/**
+ * The server could not listen: the port is in use, or the address is none of this machine's.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ListenError extends Schema.TaggedError<ListenError>("gofherd/ListenError")("ListenError", {
+  host: Schema.String,
+  port: Schema.Number,
+  /** What the system said. */
+  cause: Schema.Defect
+}) {
+  override get message(): string {
+    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
+    return `expected to listen on ${this.host}:${this.port}, got ${reason}`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type HerdError = InvalidSize | HerdClosed | InvalidOption | ListenError

@@ -1,0 +1,344 @@
+import * as Cause from "effect/Cause"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import type { Options, Process } from "../Herd.ts"
+import type { Outcome, Retry } from "../Outcome.ts"
+import type { Work } from "../Work.ts"
+import type { Backlog } from "./backlog.ts"
+import { Nothing } from "./backlog.ts"
+import type { Gopher } from "./gopher.ts"
+import type { Unit } from "./job.ts"
+import { Job } from "./job.ts"
+import { OutcomeImpl } from "./outcome.ts"
+import type { Outcomes } from "./outcomes.ts"
+import { Backoffs, decide } from "./retry.ts"
+import { show } from "./show.ts"
+import type { Tally } from "./tally.ts"
+import type { Turn } from "./turn.ts"
+
+/** What is needed of the options to make attempts, whatever they require. */
+type Hooks<In, Out, E, R> = Pick<
+  Options<In, Out, E, R, R, R>,
+  "retry" | "onSuccess" | "onRetry" | "onFailure" | "tracing" | "gopher"
+>
+
+const exitNothing = Exit.succeed<Nothing>(Nothing)
+const interruption = Cause.interrupt(FiberId.none)
+
+/**
+ * What becomes of a unit once a gopher has taken it: an attempt, perhaps a backoff and another attempt, and one outcome.
+ *
+ * @internal
+ */
+export class Attempts<In, Out, E, R> {
+  /** Units inside `process`. */
+  running = 0
+  /** The scope closes: nothing starts any more, and nothing goes back. */
+  stopping = false
+  readonly backoffs: Backoffs<In, Out, E>
+  private numbered = 0
+  private readonly hooks: Hooks<In, Out, E, R>
+  private readonly plain: boolean
+  private readonly traced: boolean
+  private readonly name: string
+  private readonly backlog: Backlog<In, Out, E>
+  private readonly outcomes: Outcomes<Outcome<In, Out, E>> | undefined
+  private readonly tally: Tally
+  private readonly turn: Turn
+  private readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
+  private readonly onStarted: () => void
+  private readonly onSettled: () => void
+
+  constructor(options: {
+    readonly hooks: Hooks<In, Out, E, R>
+    readonly name: string
+    /** Log a line per unit. */
+    readonly traced: boolean
+    readonly backlog: Backlog<In, Out, E>
+    readonly outcomes: Outcomes<Outcome<In, Out, E>> | undefined
+    readonly tally: Tally
+    readonly turn: Turn
+    readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+    readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
+    readonly onStarted: () => void
+    readonly onSettled: () => void
+  }) {
+    this.hooks = options.hooks
+    this.name = options.name
+    this.traced = options.traced
+    this.plain = !options.traced && options.hooks.tracing !== true && options.hooks.onSuccess === undefined
+    this.backlog = options.backlog
+    this.outcomes = options.outcomes
+    this.tally = options.tally
+    this.turn = options.turn
+    this.mayStart = options.mayStart
+    this.onStarted = options.onStarted
+    this.onSettled = options.onSettled
+    this.backoffs = new Backoffs({
+      fork: options.fork,
+      onDue: (job) => this.backlog.again(job)
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- attempt
+
+  /** The gopher has taken the unit: the effect to run, which `succeeded` or `failed` will hear the end of. */
+  start(
+    gopher: Gopher<In, Out, E>,
+    process: Process<In, Out, E, R>,
+    unit: Unit<In, Out, E> | Nothing
+  ): Effect.Effect<Out | Nothing, E, R> {
+    if (unit === Nothing) return exitNothing
+    this.backlog.taken--
+    const job = unit instanceof Job ? unit : undefined
+    if (job?.cancelled === true) {
+      this.interruptWaiting(job)
+      return exitNothing
+    }
+    // The world may have changed while the fiber was on its way here: it was retired, the herd paused, or shrunk.
+    if (!this.mayStart(gopher)) {
+      this.backlog.putBack(unit)
+      return exitNothing
+    }
+    const work = this.begin(gopher, unit, job)
+    this.onStarted()
+    const attempt: Effect.Effect<Out, E, R> = process(work.body, work)
+    if (!Effect.isEffect(attempt)) {
+      return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
+    }
+    gopher.touched = !Exit.isExit(attempt)
+    return this.plain ? attempt : this.decorate(gopher, work, attempt)
+  }
+
+  succeeded(gopher: Gopher<In, Out, E>, value: Out): void {
+    if (gopher.finish !== undefined) gopher.finish()
+    else this.settle(gopher, this.conclude(gopher, Exit.succeed(value)))
+  }
+
+  failed(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {
+    // Not in a unit: a fault of the loop itself. Let the fiber end with it, and be replaced.
+    if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
+    gopher.touched = true
+    if (this.hooks.retry === undefined) return this.giveUp(gopher, cause)
+    return Effect.flatMap(
+      Effect.exit(decide(this.hooks.retry, gopher.job?.schedule, cause)),
+      (decision) => {
+        // A Schedule that dies has not answered: the unit fails, and both are told.
+        if (Exit.isFailure(decision)) return this.giveUp(gopher, Cause.sequential(cause, decision.cause))
+        return decision.value._tag === "GiveUp" ? this.giveUp(gopher, cause) : this.again(gopher, cause, decision.value)
+      }
+    )
+  }
+
+  /** The gopher's fiber has ended in the middle of a unit. */
+  abandoned(gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>): void {
+    if (gopher.work === undefined) return
+    if (gopher.finish !== undefined) return gopher.finish()
+    if (gopher.putBack && !this.stopping && gopher.job?.cancelled !== true) {
+      const job = this.jobOf(gopher, gopher.work)
+      this.release(gopher)
+      return this.backlog.putBack(job)
+    }
+    const cause = Exit.isFailure(exit) ? exit.cause : interruption
+    this.settle(gopher, this.conclude(gopher, Exit.failCause(cause)))
+  }
+
+  /** A unit that no gopher has is not going to be processed. */
+  interruptWaiting(job: Job<In, Out, E>): void {
+    job.phase = "settled"
+    this.deliver(this.interrupted(job), job)
+  }
+
+  /** The unit with its id, which a bare body gets now. */
+  named(unit: Unit<In, Out, E>): Job<In, Out, E> {
+    const job = unit instanceof Job ? unit : new Job<In, Out, E>(unit, { id: undefined, priority: 0 })
+    job.id ??= this.number()
+    return job
+  }
+
+  /** The outcomes of units that were interrupted while they waited, made one by one. */
+  *interruptedOutcomes(units: ReadonlyArray<Unit<In, Out, E>>): Generator<Outcome<In, Out, E>> {
+    for (const unit of units) yield this.interrupted(unit)
+  }
+
+  private interrupted(unit: Unit<In, Out, E>): Outcome<In, Out, E> {
+    const job = unit instanceof Job ? unit : undefined
+    const work: Work<In> = {
+      id: job?.id ?? this.number(),
+      body: unit instanceof Job ? unit.body : unit,
+      attempt: Math.max(1, job?.attempts ?? 0),
+      priority: job?.priority ?? 0
+    }
+    return new OutcomeImpl<In, Out, E>(work, Exit.failCause(interruption), job?.attempts ?? 0, job?.millis ?? 0)
+  }
+
+  private number(): string {
+    return String(++this.numbered)
+  }
+
+  private begin(gopher: Gopher<In, Out, E>, unit: Unit<In, Out, E>, job: Job<In, Out, E> | undefined): Work<In> {
+    this.turn.begin()
+    this.running++
+    const now = performance.now()
+    this.tally.waited(Math.max(0, now - this.backlog.entered))
+    gopher.startedAt = now
+    gopher.job = job
+    if (job !== undefined) {
+      job.phase = "running"
+      job.gopher = gopher
+      job.id ??= this.number()
+    }
+    return gopher.work = {
+      id: job?.id ?? this.number(),
+      body: unit instanceof Job ? unit.body : unit,
+      attempt: 1 + (job?.attempts ?? 0),
+      priority: job?.priority ?? 0
+    }
+  }
+
+  /** Adds what the options ask for beside the attempt itself. */
+  private decorate(
+    gopher: Gopher<In, Out, E>,
+    work: Work<In>,
+    process: Effect.Effect<Out, E, R>
+  ): Effect.Effect<Out, E, R> {
+    let attempt = process
+    if (this.hooks.tracing === true) {
+      attempt = Effect.withSpan(attempt, "gofherd.attempt", {
+        parent: gopher.job?.parent,
+        root: gopher.job?.parent === undefined,
+        captureStackTrace: false,
+        attributes: { "gofherd.herd": this.name, "gofherd.work.id": work.id, "gofherd.work.attempt": work.attempt }
+      })
+    }
+    if (this.traced) {
+      const name = `attempt ${work.attempt} at unit ${work.id}`
+      attempt = Effect.zipRight(
+        this.trace(`${name} starts`),
+        Effect.onExit(attempt, (exit) => this.trace(`${name} ends: ${exit._tag}`))
+      )
+    }
+    const { onSuccess } = this.hooks
+    if (onSuccess === undefined) return attempt
+    return Effect.flatMap(attempt, (value) => {
+      const outcome = this.conclude(gopher, Exit.succeed(value))
+      gopher.finish = () => this.settle(gopher, outcome)
+      return Effect.as(this.callback("onSuccess", () => onSuccess(outcome)), value)
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- again
+
+  private again(
+    gopher: Gopher<In, Out, E>,
+    cause: Cause.Cause<E>,
+    decision: { readonly state: unknown; readonly at: number; readonly delay: number }
+  ): Effect.Effect<void, never, R> {
+    const work = gopher.work as Work<In>
+    const job = this.jobOf(gopher, work)
+    const millis = this.measure(gopher)
+    this.tally.retried++
+    gopher.finish = () => {
+      this.release(gopher)
+      job.attempts++
+      job.millis += millis
+      job.schedule = decision.state
+      if (job.cancelled || this.stopping) return this.interruptWaiting(job)
+      if (decision.delay === 0) return this.backlog.again(job)
+      this.backoffs.add(job, decision.at, decision.delay)
+    }
+    const { onRetry } = this.hooks
+    const retry = (): Retry<In, E> => ({ work, cause, status: "retry", delay: Duration.millis(decision.delay) })
+    return this.conclusion(gopher, "onRetry", onRetry && (() => onRetry(retry())))
+  }
+
+  private giveUp(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {
+    const outcome = this.conclude(gopher, Exit.failCause(cause))
+    gopher.finish = () => this.settle(gopher, outcome)
+    const { onFailure } = this.hooks
+    const call = outcome.status === "failure" && onFailure ? () => onFailure(outcome) : undefined
+    const done = this.conclusion(gopher, "onFailure", call)
+    const defect = Cause.dieOption(cause)
+    if (this.hooks.gopher === undefined || Option.isNone(defect)) return done
+    // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
+    return Effect.zipRight(done, Effect.die(defect.value))
+  }
+
+  /** The callback, if there is one, and then what ends the attempt. */
+  private conclusion(
+    gopher: Gopher<In, Out, E>,
+    name: string,
+    call: (() => Effect.Effect<void, never, R>) | undefined
+  ): Effect.Effect<void, never, R> {
+    if (call === undefined) {
+      gopher.finish?.()
+      return Effect.void
+    }
+    return Effect.andThen(this.callback(name, call), () => gopher.finish?.())
+  }
+
+  private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {
+    return Effect.catchAllCause(
+      Effect.suspend(call),
+      (cause) =>
+        Effect.annotateLogs(
+          Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause),
+          "herd",
+          this.name
+        )
+    )
+  }
+
+  // ---------------------------------------------------------------------------------------------------- end
+
+  /** Settles the gopher's unit. */
+  private settle(gopher: Gopher<In, Out, E>, outcome: Outcome<In, Out, E>): void {
+    const job = gopher.job
+    this.release(gopher)
+    if (job !== undefined) job.phase = "settled"
+    this.deliver(outcome, job)
+  }
+
+  /** Counts the outcome and brings it to the place its sender chose. */
+  private deliver(outcome: Outcome<In, Out, E>, job: Job<In, Out, E> | undefined): void {
+    if (outcome.status === "success") this.tally.succeeded++
+    else if (outcome.status === "failure") this.tally.failed++
+    else this.tally.interrupted++
+    this.turn.begin()
+    if (job?.settle !== undefined) job.settle(outcome)
+    else this.outcomes?.push(outcome)
+    this.onSettled()
+  }
+
+  private conclude(gopher: Gopher<In, Out, E>, exit: Exit.Exit<Out, E>): Outcome<In, Out, E> {
+    const job = gopher.job
+    const millis = this.measure(gopher)
+    return new OutcomeImpl(gopher.work as Work<In>, exit, 1 + (job?.attempts ?? 0), millis + (job?.millis ?? 0))
+  }
+
+  private measure(gopher: Gopher<In, Out, E>): number {
+    const millis = performance.now() - gopher.startedAt
+    this.tally.attempt(millis)
+    return millis
+  }
+
+  private release(gopher: Gopher<In, Out, E>): void {
+    this.running--
+    gopher.work = undefined
+    gopher.finish = undefined
+    if (gopher.job !== undefined) gopher.job.gopher = undefined
+    gopher.job = undefined
+  }
+
+  private jobOf(gopher: Gopher<In, Out, E>, work: Work<In>): Job<In, Out, E> {
+    return gopher.job ??= new Job<In, Out, E>(work.body, { id: work.id, priority: work.priority })
+  }
+
+  private trace(message: string): Effect.Effect<void> {
+    return Effect.annotateLogs(Effect.logTrace(message), "herd", this.name)
+  }
+}

@@ -1,0 +1,373 @@
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { identity } from "effect/Function"
+import * as Queue from "effect/Queue"
+import { Fifo } from "./fifo.ts"
+import { Heap } from "./heap.ts"
+import type { Unit } from "./job.ts"
+import { Job } from "./job.ts"
+
+/** What a gopher finds when another one was faster: a take never suspends, a gopher that finds nothing parks by itself. */
+export const Nothing: unique symbol = Symbol("gofherd/Nothing")
+
+/**
+ * @internal
+ */
+export type Nothing = typeof Nothing
+
+/** Written into a lane when the time has moved on, so that units need no time of entry each. */
+class Stamp {
+  readonly millis: number
+  constructor(millis: number) {
+    this.millis = millis
+  }
+}
+
+/** The units of one priority, first in, first out, with time stamps in between. */
+class Lane<A> {
+  readonly priority: number
+  readonly items = new Fifo<A | Stamp>()
+  /** The last stamp that was written, and the last that was read. */
+  written = Number.NaN
+  read = Number.NaN
+
+  constructor(priority: number) {
+    this.priority = priority
+  }
+}
+
+/** A sender that waits for room. */
+class Sender<A> {
+  readonly units: ReadonlyArray<A>
+  readonly priority: number
+  /** Its place among the senders of its priority. */
+  readonly turn: number
+  /** Called once: with true when all units were accepted, with false when the backlog was closed. */
+  readonly resume: (accepted: boolean) => void
+  next = 0
+  withdrawn = false
+
+  constructor(
+    units: ReadonlyArray<A>,
+    priority: number,
+    turn: number,
+    resume: (accepted: boolean) => void
+  ) {
+    this.units = units
+    this.priority = priority
+    this.turn = turn
+    this.resume = resume
+  }
+}
+
+const senderBefore = <A>(self: Sender<A>, that: Sender<A>): boolean =>
+  self.priority === that.priority ? self.turn < that.turn : self.priority > that.priority
+
+const priorityOf = (unit: unknown): number => unit instanceof Job ? unit.priority : 0
+
+const exitTrue = Exit.succeed(true)
+const exitFalse = Exit.succeed(false)
+
+/** What was cancelled stays where it is until it is passed over, but never more than this beyond what is live. */
+const DEAD = 64
+
+/**
+ * The units that wait for a gopher: backing and strategy, in one, of the herd's `Queue`, since both look at the same state.
+ *
+ * `Queue.bounded` wakes a suspended sender for each unit that is taken; this one waits until half of the capacity is
+ * free and then lets senders fill it up, so that a busy herd suspends a sender once per refill.
+ *
+ * Suspended senders go first, by priority and then by arrival: while one waits, no other unit enters. With capacity 0
+ * nothing is stored and a gopher takes directly from the sender.
+ *
+ * @internal
+ */
+export class Backlog<In, Out, E>
+  implements Queue.BackingQueue<Unit<In, Out, E> | Nothing>, Queue.Strategy<Unit<In, Out, E> | Nothing>
+{
+  readonly [Queue.BackingQueueTypeId] = { _A: identity }
+  readonly [Queue.QueueStrategyTypeId] = { _A: identity }
+
+  /** Units that entered, ever. */
+  accepted = 0
+  /** Units in the lanes that are to be processed. */
+  waiting = 0
+  /** Units that gophers have taken and not begun: still waiting, in the eyes of everyone else. */
+  taken = 0
+  closed = false
+
+  private readonly limit: number
+  private readonly retrying: () => number
+  private readonly now: () => number
+  private readonly onWork: () => void
+  private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
+  private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
+  private top: Lane<Unit<In, Out, E>>
+  private readonly senders = new Heap<Sender<Unit<In, Out, E>>>(senderBefore)
+  private sendersWaiting = 0
+  private sendersEver = 0
+  private dead = 0
+  /** How many units may enter beyond the capacity. */
+  private lent = 0
+
+  constructor(options: {
+    readonly capacity: number
+    /** How many units wait for their backoff: they use up capacity. */
+    readonly retrying: () => number
+    /** The current time in milliseconds, at the precision of a turn of the event loop. */
+    readonly now: () => number
+    /** There is something to take. */
+    readonly onWork: () => void
+  }) {
+    this.limit = options.capacity
+    this.retrying = options.retrying
+    this.now = options.now
+    this.onWork = options.onWork
+    this.top = this.lane(0)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- in
+
+  /** How many units may enter now. */
+  get room(): number {
+    return this.closed || this.sendersWaiting > 0
+      ? 0
+      : Math.max(0, this.limit + this.lent - this.waiting - this.retrying())
+  }
+
+  /** With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to take it at once. */
+  lending<A>(gophers: number, offering: () => A): A {
+    this.lent = this.limit === 0 ? Math.max(0, gophers - this.taken + this.retrying()) : 0
+    try {
+      return offering()
+    } finally {
+      this.lent = 0
+    }
+  }
+
+  offer(unit: Unit<In, Out, E>): boolean {
+    if (this.room === 0) return false
+    this.admit(unit)
+    this.onWork()
+    return true
+  }
+
+  offerAll(units: Iterable<Unit<In, Out, E>>): Chunk.Chunk<Unit<In, Out, E>> {
+    const surplus: Array<Unit<In, Out, E>> = []
+    let room = this.room
+    for (const unit of units) {
+      if (room-- > 0) this.admit(unit)
+      else surplus.push(unit)
+    }
+    this.onWork()
+    return Chunk.unsafeFromArray(surplus)
+  }
+
+  handleSurplus(units: Iterable<Unit<In, Out, E>>): Effect.Effect<boolean> {
+    return Effect.async<boolean>((resume) => {
+      const withdraw = this.wait(Array.from(units), (accepted) => resume(accepted ? exitTrue : exitFalse))
+      return Effect.sync(withdraw)
+    })
+  }
+
+  /** Enters the units, of one priority, as room is made. The result takes back those that have not entered. */
+  wait(units: ReadonlyArray<Unit<In, Out, E>>, resume: (accepted: boolean) => void): () => void {
+    if (this.closed) {
+      resume(false)
+      return () => {}
+    }
+    const sender = new Sender(units, priorityOf(units[0]), this.sendersEver++, resume)
+    this.senders.push(sender)
+    this.sendersWaiting++
+    this.refill()
+    this.onWork()
+    return () => this.withdraw(sender)
+  }
+
+  /** A unit that was accepted before comes back at the tail: it is never refused. */
+  again(job: Job<In, Out, E>): void {
+    job.phase = "queued"
+    this.put(job)
+    this.onWork()
+  }
+
+  /** A unit that was taken and could not be begun or finished goes back to the head. */
+  putBack(unit: Unit<In, Out, E>): void {
+    const lane = this.lane(priorityOf(unit))
+    if (unit instanceof Job) unit.phase = "queued"
+    lane.items.unshift(unit)
+    this.waiting++
+    this.onWork()
+  }
+
+  /** Suspended senders enter their units, once half of the capacity is free or nothing is left to take. */
+  refill(): void {
+    if (this.sendersWaiting === 0) return
+    const used = this.waiting + this.retrying()
+    if (used > this.limit >> 1 && this.waiting > 0) return
+    for (let room = this.limit - used; room > 0 && this.sendersWaiting > 0; room--) {
+      this.admit(this.nextOfSenders())
+    }
+  }
+
+  close(): void {
+    this.closed = true
+    while (this.senders.size > 0) {
+      const sender = this.senders.pop()
+      if (sender !== undefined && !sender.withdrawn) sender.resume(false)
+    }
+    this.sendersWaiting = 0
+  }
+
+  /** Takes a unit from the first sender; only to be called when one waits. */
+  private nextOfSenders(): Unit<In, Out, E> {
+    while (this.senders.peek()?.withdrawn === true) this.senders.pop()
+    const sender = this.senders.peek() as Sender<Unit<In, Out, E>>
+    const unit = sender.units[sender.next++] as Unit<In, Out, E>
+    if (sender.next === sender.units.length) {
+      this.senders.pop()
+      this.sendersWaiting--
+      sender.resume(true)
+    }
+    return unit
+  }
+
+  private withdraw(sender: Sender<Unit<In, Out, E>>): void {
+    if (this.closed || sender.withdrawn || sender.next === sender.units.length) return
+    sender.withdrawn = true
+    this.sendersWaiting--
+    if (this.senders.size > 2 * this.sendersWaiting + DEAD) this.senders.retain((sender) => !sender.withdrawn)
+  }
+
+  private admit(unit: Unit<In, Out, E>): void {
+    this.accepted++
+    if (unit instanceof Job) unit.phase = "queued"
+    this.put(unit)
+  }
+
+  private put(unit: Unit<In, Out, E>): void {
+    const priority = priorityOf(unit)
+    const lane = this.top.priority === priority ? this.top : this.lane(priority)
+    const now = this.now()
+    if (lane.written !== now) {
+      lane.items.push(new Stamp(now))
+      lane.written = now
+    }
+    lane.items.push(unit)
+    this.waiting++
+  }
+
+  private lane(priority: number): Lane<Unit<In, Out, E>> {
+    let lane = this.lanes.get(priority)
+    if (lane === undefined) {
+      lane = new Lane(priority)
+      this.lanes.set(priority, lane)
+      this.order.push(lane)
+      this.top = this.order.peek() as Lane<Unit<In, Out, E>>
+    }
+    return lane
+  }
+
+  // ---------------------------------------------------------------------------------------------------- out
+
+  /** How many units could be taken now. */
+  get available(): number {
+    return this.waiting > 0 ? this.waiting : this.limit === 0 ? this.sendersWaiting : 0
+  }
+
+  /** When the unit that was taken last had entered. */
+  get entered(): number {
+    return this.top.read
+  }
+
+  poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
+    if (this.waiting > 0) {
+      this.waiting--
+      this.taken++
+      return this.next()
+    }
+    return this.limit === 0 ? this.handOver() : Nothing
+  }
+
+  pollUpTo(limit: number): Chunk.Chunk<Unit<In, Out, E>> {
+    const units: Array<Unit<In, Out, E>> = []
+    while (units.length < limit && this.waiting > 0) {
+      this.waiting--
+      units.push(this.next())
+    }
+    return Chunk.unsafeFromArray(units)
+  }
+
+  unsafeOnQueueEmptySpace(): void {
+    this.refill()
+  }
+
+  /** A queued job is cancelled. It stays where it is and is passed over. */
+  discard(job: Job<In, Out, E>): void {
+    job.phase = "settled"
+    this.waiting--
+    this.dead++
+    if (this.dead > this.waiting + DEAD) {
+      const live = (item: Unit<In, Out, E> | Stamp) => !(item instanceof Job && item.phase === "settled")
+      for (const lane of this.lanes.values()) lane.items.retain(live)
+      this.dead = 0
+    }
+    this.refill()
+  }
+
+  private next(): Unit<In, Out, E> {
+    while (true) {
+      const lane = this.topLane()
+      const item = lane.items.shift()
+      if (item instanceof Stamp) lane.read = item.millis
+      else if (!(item instanceof Job)) return item
+      else if (item.phase === "settled") this.dead--
+      else {
+        item.phase = "taken"
+        return item
+      }
+    }
+  }
+
+  /** The lane of the highest priority that holds anything. Emptied lanes are dropped, save the last. */
+  private topLane(): Lane<Unit<In, Out, E>> {
+    while (this.top.items.length === 0 && this.order.size > 1) {
+      this.order.pop()
+      this.lanes.delete(this.top.priority)
+      this.top = this.order.peek() as Lane<Unit<In, Out, E>>
+    }
+    return this.top
+  }
+
+  /** Capacity 0: the gopher takes from the first sender. */
+  private handOver(): Unit<In, Out, E> | Nothing {
+    if (this.sendersWaiting === 0) return Nothing
+    const unit = this.nextOfSenders()
+    this.accepted++
+    this.taken++
+    this.top.read = this.now()
+    if (unit instanceof Job) unit.phase = "taken"
+    return unit
+  }
+
+  // ---------------------------------------------------------------------------------------------------- Queue
+
+  capacity(): number {
+    return this.limit
+  }
+
+  length(): number {
+    return this.available
+  }
+
+  surplusSize(): number {
+    return this.sendersWaiting
+  }
+
+  readonly shutdown = Effect.void
+
+  onCompleteTakersWithEmptyQueue(): void {
+    // Takers never suspend, so there are none to complete.
+  }
+}

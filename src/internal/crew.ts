@@ -1,0 +1,188 @@
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import { Condition } from "./condition.ts"
+import { Gopher } from "./gopher.ts"
+
+/** Idle gophers beyond so many end: a fiber takes some 3 kB, and making one costs about as much as ten small units. */
+const IDLE = 64
+
+/**
+ * The gophers of a herd: how many there should be, which there are, and who wakes whom.
+ *
+ * Gophers of a plain `process` are made when work asks for them; those that own a resource exist from the start. An idle
+ * gopher costs nothing: it waits in a list, and the one that was idle last is woken first. Whoever adds work wakes at most one
+ * gopher, and each gopher that starts a unit wakes the next: a burst of units that end at once is done by one of them.
+ *
+ * @internal
+ */
+export class Crew<In, Out, E> {
+  size = 0
+  /** Gophers retire or have retired, and their fibers have not ended. */
+  private leaving = 0
+  private readonly gophers = new Set<Gopher<In, Out, E>>()
+  private readonly idle: Array<Gopher<In, Out, E>> = []
+  private waking: Gopher<In, Out, E> | undefined = undefined
+  private readonly resident: boolean
+  private readonly ready: () => boolean
+  private readonly born: (gopher: Gopher<In, Out, E>) => Fiber.RuntimeFiber<void>
+  private readonly died: (gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>) => void
+  private disbanded = false
+
+  /** No more gophers are live than the size allows. */
+  readonly settled = new Condition(() => this.live <= this.size)
+
+  constructor(options: {
+    /** They own a resource: born at once, and never ended for being idle. */
+    readonly resident: boolean
+    /** May a unit start now? */
+    readonly ready: () => boolean
+    /** Starts the fiber. */
+    readonly born: (gopher: Gopher<In, Out, E>) => Fiber.RuntimeFiber<void>
+    /** The fiber has ended. */
+    readonly died: (gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>) => void
+  }) {
+    this.resident = options.resident
+    this.ready = options.ready
+    this.born = options.born
+    this.died = options.died
+  }
+
+  get live(): number {
+    return this.gophers.size
+  }
+
+  // ---------------------------------------------------------------------------------------------------- size
+
+  resize(size: number, interrupt: boolean): void {
+    this.size = size
+    while (this.surplus > 0) {
+      const gopher = this.idle.pop()
+      if (gopher === undefined) break
+      this.retire(gopher)
+    }
+    if (this.surplus > 0) this.retireUnready()
+    if (interrupt && this.surplus > 0) this.interruptLatest()
+    this.settled.check()
+    this.fill()
+    this.signal()
+  }
+
+  /** Ends every gopher for good, and waits until their fibers have ended. */
+  readonly disband: Effect.Effect<void> = Effect.suspend(() => {
+    this.disbanded = true
+    this.idle.length = 0
+    const gophers = Array.from(this.gophers)
+    for (const gopher of gophers) this.interrupt(gopher)
+    return Effect.forEach(gophers, ({ fiber }) => fiber === undefined ? Effect.void : Fiber.await(fiber), {
+      discard: true
+    })
+  })
+
+  /** Interrupts what the gopher is at, if anything; its fiber ends. */
+  interrupt(gopher: Gopher<In, Out, E>): void {
+    this.retire(gopher)
+    // Between two units the fiber may hold one that it has taken and not begun, which would be lost: it looks at
+    // `retired` before it begins. Nobody else has this fiber, so nobody else can interrupt it there.
+    if (gopher.work !== undefined) gopher.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  /** The ids of the units that are being processed. */
+  get workIds(): Array<string> {
+    return Array.from(this.gophers).flatMap(({ work }) => work === undefined ? [] : [work.id])
+  }
+
+  /** Gophers that have to go for the size to be kept. */
+  private get surplus(): number {
+    return this.live - this.leaving - this.size
+  }
+
+  /** Gophers that are still acquiring their resource have no unit to lose. */
+  private retireUnready(): void {
+    for (const gopher of this.gophers) {
+      if (this.surplus === 0) return
+      if (!gopher.ready) this.retire(gopher)
+    }
+  }
+
+  private interruptLatest(): void {
+    const busy = Array.from(this.gophers).filter((gopher) => !gopher.retired)
+    busy.sort((self, that) => that.startedAt - self.startedAt)
+    for (const gopher of busy.slice(0, this.surplus)) {
+      gopher.putBack = true
+      this.interrupt(gopher)
+    }
+  }
+
+  private retire(gopher: Gopher<In, Out, E>): void {
+    if (gopher.retired) return
+    gopher.retired = true
+    this.leaving++
+    if (gopher.ready) this.wake(gopher)
+    else gopher.fiber?.unsafeInterruptAsFork(FiberId.none)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- work
+
+  /** There may be something to do: wakes a gopher, or makes one, unless one is already on its way. */
+  signal(): void {
+    if (this.waking !== undefined || !this.ready()) return
+    const gopher = this.idle.pop()
+    if (gopher !== undefined) {
+      this.waking = gopher
+      this.wake(gopher)
+    } else if (this.live < this.size && !this.resident) {
+      this.waking = this.spawn()
+    }
+  }
+
+  /** The gopher is between two units: should it take one? If not, it parks, or ends if it has been retired here. */
+  wants(gopher: Gopher<In, Out, E>): boolean {
+    if (this.waking === gopher) this.waking = undefined
+    if (gopher.retired) return false
+    if (this.surplus > 0) {
+      this.retire(gopher)
+      return false
+    }
+    return this.ready()
+  }
+
+  /** The gopher waits to be woken; `false` if there is work for it after all, or none and enough others wait. */
+  park(gopher: Gopher<In, Out, E>, wake: () => void, hasWork: boolean): boolean {
+    if (gopher.retired || this.ready()) return false
+    if (!hasWork && !this.resident && this.idle.length >= IDLE) {
+      this.retire(gopher)
+      return false
+    }
+    gopher.wake = wake
+    this.idle.push(gopher)
+    return true
+  }
+
+  private wake(gopher: Gopher<In, Out, E>): void {
+    const wake = gopher.wake
+    gopher.wake = undefined
+    wake?.()
+  }
+
+  private fill(): void {
+    while (this.resident && !this.disbanded && this.live < this.size) this.spawn()
+  }
+
+  private spawn(): Gopher<In, Out, E> {
+    const gopher = new Gopher<In, Out, E>()
+    this.gophers.add(gopher)
+    gopher.fiber = this.born(gopher)
+    gopher.fiber.addObserver((exit) => {
+      this.gophers.delete(gopher)
+      if (gopher.retired) this.leaving--
+      if (this.waking === gopher) this.waking = undefined
+      this.died(gopher, exit)
+      this.settled.check()
+      this.fill()
+      this.signal()
+    })
+    return gopher
+  }
+}

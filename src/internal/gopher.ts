@@ -1,0 +1,188 @@
+import type * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import type * as FiberRefs from "effect/FiberRefs"
+import * as Option from "effect/Option"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import * as Supervisor from "effect/Supervisor"
+import type { Process } from "../Herd.ts"
+import type { Work } from "../Work.ts"
+import type { Attempts } from "./attempts.ts"
+import { Nothing } from "./backlog.ts"
+import type { Job, Unit } from "./job.ts"
+import { show } from "./show.ts"
+
+/**
+ * One worker fiber of a herd, as the herd sees it.
+ *
+ * @internal
+ */
+export class Gopher<In, Out, E> {
+  /** The attempt it is at, and the job if the unit has one. */
+  work: Work<In> | undefined = undefined
+  job: Job<In, Out, E> | undefined = undefined
+  startedAt = 0
+  /** What to do with the unit if the fiber ends now: set once the attempt has ended and only callbacks are left. */
+  finish: (() => void) | undefined = undefined
+  /** It stops at the next opportunity. */
+  retired = false
+  /** It was interrupted by a shrink, so its unit goes back. */
+  putBack = false
+  /** It has what it needs, and takes units. */
+  ready = false
+  /** The last unit ran code on the fiber, so it may have set FiberRefs. */
+  touched = false
+  /** The fiber has forked, so the last units may have left children. */
+  forked = false
+  /** Children that are no unit's: those of its resource. */
+  own: ReadonlyArray<Fiber.RuntimeFiber<unknown, unknown>> = []
+  /** Ends its idleness; undefined while it is not idle. */
+  wake: (() => void) | undefined = undefined
+  fiber: Fiber.RuntimeFiber<void> | undefined = undefined
+}
+
+/**
+ * What a gopher asks of its herd.
+ *
+ * @internal
+ */
+export interface Host<In, Out, E, R> {
+  readonly queue: Queue.Dequeue<Unit<In, Out, E> | Nothing>
+  readonly attempts: Attempts<In, Out, E, R>
+  /** Should the gopher take a unit now? It may find itself retired instead. */
+  wants(gopher: Gopher<In, Out, E>): boolean
+  /** The gopher has nothing to do and would be woken; `false` if it should look again. */
+  park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
+  /** The resource could not be acquired, for the n-th time: waits before the next attempt. */
+  acquireFailed(cause: Cause.Cause<never>, failures: number): Effect.Effect<void>
+}
+
+/**
+ * Notices when a gopher's fiber forks. Asking a fiber for its children costs more than a small unit, so the loop asks
+ * only then.
+ */
+class ForkWatch<In, Out, E> extends Supervisor.AbstractSupervisor<void> {
+  readonly value = Effect.void
+  private readonly gopher: Gopher<In, Out, E>
+
+  constructor(gopher: Gopher<In, Out, E>) {
+    super()
+    this.gopher = gopher
+  }
+
+  override onStart<A, E, R>(
+    _context: Context.Context<R>,
+    _effect: Effect.Effect<A, E, R>,
+    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>
+  ): void {
+    if (Option.isSome(parent) && parent.value === this.gopher.fiber) this.gopher.forked = true
+  }
+}
+
+/**
+ * What the fiber of a gopher with a plain `process` runs.
+ *
+ * @internal
+ */
+export const live = <In, Out, E, R>(
+  host: Host<In, Out, E, R>,
+  gopher: Gopher<In, Out, E>,
+  process: Process<In, Out, E, R>
+): Effect.Effect<void, never, R> =>
+  Effect.supervised(
+    Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs)),
+    new ForkWatch(gopher)
+  )
+
+/**
+ * What the fiber of a gopher with a resource runs: acquire, live, release.
+ *
+ * @internal
+ */
+export const liveWith = <In, Out, E, R>(
+  host: Host<In, Out, E, R>,
+  gopher: Gopher<In, Out, E>,
+  acquire: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope>
+): Effect.Effect<void, never, R> => {
+  const once = Effect.scoped(
+    Effect.flatMap(Effect.exit(Effect.flatMap(acquire, asProcess)), (exit) => {
+      if (Exit.isFailure(exit)) return Effect.succeed(Option.some(exit.cause))
+      const children = gopher.fiber?.children ?? Effect.succeed([])
+      return Effect.flatMap(children, (own) => {
+        gopher.own = own
+        return Effect.as(live(host, gopher, exit.value), Option.none())
+      })
+    })
+  )
+  const again = (failures: number): Effect.Effect<void, never, R> =>
+    Effect.flatMap(once, (failed) =>
+      Option.isNone(failed)
+        ? Effect.void
+        : Effect.zipRight(host.acquireFailed(failed.value, failures), again(failures + 1)))
+  // A failure has been dealt with: it only told the scope how the gopher came to its end.
+  return Effect.catchAllCause(again(1), () => Effect.void)
+}
+
+const asProcess = <A>(process: A): Effect.Effect<A> =>
+  typeof process === "function"
+    ? Effect.succeed(process)
+    : Effect.dieMessage(`expected gopher to yield a function, got ${show(process)}`)
+
+const exitNothing = Exit.succeed<Nothing>(Nothing)
+
+/**
+ * One `Effect.whileLoop` over `Queue.take` and `process`, with one failure frame around the whole loop, so that a unit that
+ * succeeds pays nothing for failure. `Effect.forever` would yield after each unit.
+ */
+const loop = <In, Out, E, R>(
+  host: Host<In, Out, E, R>,
+  gopher: Gopher<In, Out, E>,
+  process: Process<In, Out, E, R>,
+  refs: FiberRefs.FiberRefs
+): Effect.Effect<void, never, R> => {
+  const { attempts } = host
+  const take = Effect.flatMap(Queue.take(host.queue), (unit) => attempts.start(gopher, process, unit))
+  const reset = Effect.updateFiberRefs(() => {
+    gopher.touched = false
+    return refs
+  })
+  const resetAndTake = Effect.zipRight(reset, take)
+  const park = Effect.async<Nothing>((resume) => {
+    const wake = () => resume(exitNothing)
+    if (!host.park(gopher, wake)) wake()
+  })
+  const reap = Effect.suspend(() => interruptChildren(gopher))
+
+  const units = Effect.whileLoop({
+    while: () => !gopher.retired,
+    body: (): Effect.Effect<Out | Nothing, E, R> => {
+      if (gopher.forked) return reap
+      if (!host.wants(gopher)) return park
+      return gopher.touched ? resetAndTake : take
+    },
+    step: (value) => {
+      if (value !== Nothing) attempts.succeeded(gopher, value)
+    }
+  })
+  const self: Effect.Effect<void, never, R> = Effect.catchAllCause(
+    units,
+    (cause) => Effect.zipRight(attempts.failed(gopher, cause), Effect.suspend(() => self))
+  )
+  gopher.ready = true
+  return self
+}
+
+/** What a unit has forked ends with it. An Effect that interrupts them by forking would be noticed as a fork again. */
+const interruptChildren = <In, Out, E>(gopher: Gopher<In, Out, E>): Effect.Effect<Nothing> => {
+  const { fiber, own } = gopher
+  gopher.forked = false
+  if (fiber === undefined) return exitNothing
+  return Effect.flatMap(fiber.children, (children) => {
+    const left = children.filter((child) => !own.includes(child))
+    for (const child of left) child.unsafeInterruptAsFork(fiber.id())
+    return Effect.as(Effect.forEach(left, Fiber.await, { discard: true }), Nothing)
+  })
+}

@@ -1,0 +1,67 @@
+import type * as Tracer from "effect/Tracer"
+import type { Outcome } from "../Outcome.ts"
+import type { Gopher } from "./gopher.ts"
+
+/**
+ * Where a unit stands. Only a unit with a `Job` knows it; of the others the place they are kept in tells.
+ *
+ * - `new` not accepted (yet, or at all)
+ * - `queued` in the backlog
+ * - `taken` from it, by a gopher that has not begun
+ * - `running` inside `process`
+ * - `retrying` in the retry heap
+ * - `settled` done
+ */
+type Phase = "new" | "queued" | "taken" | "running" | "retrying" | "settled"
+
+/**
+ * What the herd has to remember of a unit beyond its body. Most units have no `Job`: the queue holds their bare body, and
+ * one is made when they fail and are retried.
+ *
+ * @internal
+ */
+export class Job<In, Out, E> {
+  phase: Phase = "new"
+  /** Asked for by its caller, or by the scope: it must not start (again). */
+  cancelled = false
+  id: string | undefined
+  readonly body: In
+  readonly priority: number
+  /** Who gets the outcome; the herd's `outcomes` if undefined. */
+  readonly settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
+  /** The sender's span, the parent of the attempts' spans. */
+  readonly parent: Tracer.AnySpan | undefined
+  /** Attempts that ended, and the time they took. */
+  attempts = 0
+  millis = 0
+  /** The state of the user's Schedule for this unit. */
+  schedule: unknown = undefined
+  /** When its backoff ends, in epoch milliseconds of the Clock, and its place among those due at the same time. */
+  due = 0
+  turn = 0
+  /** The gopher that runs it. */
+  gopher: Gopher<In, Out, E> | undefined = undefined
+
+  constructor(
+    body: In,
+    options: {
+      readonly id: string | undefined
+      readonly priority: number
+      readonly parent?: Tracer.AnySpan | undefined
+      readonly settle?: ((outcome: Outcome<In, Out, E>) => void) | undefined
+    }
+  ) {
+    this.id = options.id
+    this.body = body
+    this.priority = options.priority
+    this.parent = options.parent
+    this.settle = options.settle
+  }
+}
+
+/**
+ * What the herd's Queue carries: bare bodies and jobs.
+ *
+ * @internal
+ */
+export type Unit<In, Out, E> = In | Job<In, Out, E>

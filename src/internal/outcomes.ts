@@ -1,0 +1,105 @@
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+
+/** A waiting reader is woken when so many are there, or at the end of the turn: waking it for each costs more than the unit. */
+const BATCH = 64
+
+/**
+ * Results on their way to a reader, who swaps the whole buffer out. It never refuses one: who fills it looks at `full`
+ * before starting what will produce another.
+ *
+ * @internal
+ */
+export class Outcomes<A, E = never> {
+  private items: Array<A> = []
+  private readonly capacity: number
+  private readonly batch: number
+  private readonly onTaken: () => void
+  private readonly readers = new Set<() => void>()
+  private ending: Exit.Exit<unknown, E> | undefined = undefined
+  /** Where further results come from when the buffer is empty and nothing will be added. */
+  private rest: Iterator<A> | undefined = undefined
+  /** How many times a reader has come. */
+  reads = 0
+
+  constructor(options: {
+    readonly capacity: number
+    /** A reader made room. */
+    readonly onTaken: () => void
+  }) {
+    this.capacity = options.capacity
+    this.batch = Math.min(BATCH, options.capacity)
+    this.onTaken = options.onTaken
+  }
+
+  get length(): number {
+    return this.items.length
+  }
+
+  get full(): boolean {
+    return this.items.length >= this.capacity
+  }
+
+  push(item: A): void {
+    if (this.items.push(item) >= this.batch) this.wake()
+  }
+
+  /** To be called at the end of a turn. */
+  flush(): void {
+    if (this.items.length > 0) this.wake()
+  }
+
+  /** Nothing is added any more. What is there, and what `rest` yields, can still be taken. */
+  end(exit: Exit.Exit<unknown, E>, rest?: Iterator<A>): void {
+    if (this.ending !== undefined) return
+    this.ending = exit
+    this.rest = rest
+    this.wake()
+  }
+
+  /** All that is there, at least one; fails with `None` after the end. */
+  readonly take: Effect.Effect<Chunk.Chunk<A>, Option.Option<E>> = Effect.suspend(() => {
+    this.reads++
+    if (this.items.length > 0) {
+      const items = this.items
+      this.items = []
+      this.onTaken()
+      return Exit.succeed(Chunk.unsafeFromArray(items))
+    }
+    if (this.ending === undefined) return Effect.zipRight(this.arrival, this.take)
+    const items = this.fromRest()
+    if (items.length > 0) return Exit.succeed(Chunk.unsafeFromArray(items))
+    return Exit.isSuccess(this.ending)
+      ? Effect.fail(Option.none())
+      : Effect.failCause(Cause.map(this.ending.cause, Option.some))
+  })
+
+  private readonly arrival = Effect.async<void>((resume) => {
+    if (this.items.length > 0 || this.ending !== undefined) return resume(Exit.void)
+    const reader = () => resume(Exit.void)
+    this.readers.add(reader)
+    return Effect.sync(() => {
+      this.readers.delete(reader)
+    })
+  })
+
+  private fromRest(): Array<A> {
+    const items: Array<A> = []
+    while (this.rest !== undefined && items.length < this.capacity) {
+      const next = this.rest.next()
+      if (next.done === true) this.rest = undefined
+      else items.push(next.value)
+    }
+    return items
+  }
+
+  private wake(): void {
+    if (this.readers.size === 0) return
+    const readers = Array.from(this.readers)
+    this.readers.clear()
+    for (const reader of readers) reader()
+  }
+}

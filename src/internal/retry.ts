@@ -1,0 +1,130 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
+import type * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import type * as Schedule from "effect/Schedule"
+import * as ScheduleDecision from "effect/ScheduleDecision"
+import * as ScheduleIntervals from "effect/ScheduleIntervals"
+import { Heap } from "./heap.ts"
+import type { Job } from "./job.ts"
+
+/**
+ * What the Schedule says of a failed attempt: again, at a time in epoch milliseconds of the Clock, or give up.
+ *
+ * @internal
+ */
+export type Decision =
+  | { readonly _tag: "Again"; readonly state: unknown; readonly at: number; readonly delay: number }
+  | { readonly _tag: "GiveUp" }
+
+const giveUp: Decision = { _tag: "GiveUp" }
+
+/**
+ * One step of the Schedule for one unit, as `Effect.retry` does it: only a typed failure is retried, never a defect or an
+ * interruption.
+ *
+ * @internal
+ */
+export const decide = <E, R>(
+  schedule: Schedule.Schedule<unknown, E, R>,
+  state: unknown,
+  cause: Cause.Cause<E>
+): Effect.Effect<Decision, never, R> => {
+  const failure = Cause.failureOrCause(cause)
+  if (Either.isRight(failure)) return Effect.succeed(giveUp)
+  return Effect.flatMap(Clock.currentTimeMillis, (now) =>
+    Effect.map(
+      schedule.step(now, failure.left, state === undefined ? schedule.initial : state),
+      ([state, , decision]): Decision => {
+        if (ScheduleDecision.isDone(decision)) return giveUp
+        const delay = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
+        return { _tag: "Again", state, at: now + delay, delay }
+      }
+    ))
+}
+
+/**
+ * The units that wait for their backoff: one heap behind one sleeping fiber, however many they are.
+ *
+ * @internal
+ */
+export class Backoffs<In, Out, E> {
+  /** Units that wait. */
+  size = 0
+  private readonly heap = new Heap<Job<In, Out, E>>((self, that) =>
+    self.due === that.due ? self.turn < that.turn : self.due < that.due
+  )
+  private ever = 0
+  private sleeper: { readonly until: number; readonly fiber: Fiber.RuntimeFiber<void> } | undefined = undefined
+  private readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+  private readonly onDue: (job: Job<In, Out, E>) => void
+
+  constructor(options: {
+    readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+    /** A unit's backoff is over. */
+    readonly onDue: (job: Job<In, Out, E>) => void
+  }) {
+    this.fork = options.fork
+    this.onDue = options.onDue
+  }
+
+  add(job: Job<In, Out, E>, due: number, delay: number): void {
+    job.phase = "retrying"
+    job.due = due
+    job.turn = this.ever++
+    this.size++
+    this.heap.push(job)
+    if (this.sleeper === undefined || due < this.sleeper.until) this.sleep(due, delay)
+  }
+
+  /** A job that waits is cancelled. It stays where it is and is passed over. */
+  discard(job: Job<In, Out, E>): void {
+    job.phase = "settled"
+    this.size--
+    if (this.heap.size > 2 * this.size + 64) this.heap.retain((job) => job.phase === "retrying")
+  }
+
+  /** Wakes nobody any more, and hands out what waits. */
+  stop(): Array<Job<In, Out, E>> {
+    this.wake()
+    const jobs: Array<Job<In, Out, E>> = []
+    for (let job = this.heap.pop(); job !== undefined; job = this.heap.pop()) {
+      if (job.phase === "retrying") jobs.push(job)
+    }
+    this.size = 0
+    return jobs
+  }
+
+  private sleep(until: number, millis: number): void {
+    this.wake()
+    this.sleeper = {
+      until,
+      fiber: this.fork(
+        Effect.zipRight(Effect.sleep(millis), Effect.flatMap(Clock.currentTimeMillis, (now) => this.due(now)))
+      )
+    }
+  }
+
+  private wake(): void {
+    this.sleeper?.fiber.unsafeInterruptAsFork(FiberId.none)
+    this.sleeper = undefined
+  }
+
+  private due(now: number): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.sleeper = undefined
+      for (let job = this.heap.peek(); job !== undefined; job = this.heap.peek()) {
+        if (job.phase === "retrying") {
+          if (job.due > now) return this.sleep(job.due, job.due - now)
+          this.size--
+          this.heap.pop()
+          this.onDue(job)
+        } else {
+          this.heap.pop()
+        }
+      }
+    })
+  }
+}

@@ -1,0 +1,85 @@
+import * as Chunk from "effect/Chunk"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Stream from "effect/Stream"
+import type { HerdClosed } from "../HerdError.ts"
+import type { Outcome } from "../Outcome.ts"
+import { Condition } from "./condition.ts"
+import { Job } from "./job.ts"
+import { Outcomes } from "./outcomes.ts"
+
+/** How many units of one stream may be in the herd or unread. */
+const WINDOW = 1024
+
+/** What a stream asks of its herd. */
+interface Host<In, Out, E> {
+  /** Enters the jobs in order. */
+  enter(jobs: ReadonlyArray<Job<In, Out, E>>): Effect.Effect<void, HerdClosed>
+  /** Takes the job out of the queue or interrupts it, and waits until that is done. */
+  cancel(job: Job<In, Out, E>): Effect.Effect<void>
+  /** Calls at the end of each turn of the event loop; the result stops that. */
+  onTurn(flush: () => void): () => void
+}
+
+/**
+ * Passes a stream through a herd, chunk by chunk: the outcomes of one input wait in a buffer of their own. No gopher waits
+ * for their reader, instead no more of the input is taken.
+ *
+ * @internal
+ */
+export const streamThrough = <In, Out, E, E2, R2>(
+  host: Host<In, Out, E>,
+  input: Stream.Stream<In, E2, R2>
+): Stream.Stream<Outcome<In, Out, E>, E2, R2> =>
+  Stream.unwrapScoped(Effect.gen(function*() {
+    const pending = new Set<Job<In, Out, E>>()
+    let fed: Exit.Exit<void, E2> | undefined
+    const room = new Condition(() => pending.size + outcomes.length <= WINDOW / 2)
+    const outcomes = new Outcomes<Outcome<In, Out, E>, E2>({ capacity: WINDOW, onTaken: () => room.check() })
+    const endWhenDone = () => {
+      if (fed !== undefined && pending.size === 0) outcomes.end(fed)
+    }
+
+    const jobOf = (body: In) => {
+      const job: Job<In, Out, E> = new Job<In, Out, E>(body, {
+        id: undefined,
+        priority: 0,
+        settle: (outcome) => {
+          pending.delete(job)
+          outcomes.push(outcome)
+          endWhenDone()
+        }
+      })
+      pending.add(job)
+      return job
+    }
+
+    // As much of the chunk as the window allows, then the rest.
+    const feed = (bodies: Chunk.Chunk<In>): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const now = Chunk.take(bodies, WINDOW - pending.size - outcomes.length)
+        const later = Chunk.drop(bodies, now.length)
+        const jobs = Chunk.toReadonlyArray(now).map(jobOf)
+        const entered = Effect.catchTag(host.enter(jobs), "HerdClosed", (closed) => {
+          for (const job of jobs.slice(closed.accepted)) pending.delete(job)
+          return Effect.die(closed)
+        })
+        return later.length === 0 ? entered : Effect.zipRight(Effect.zipRight(entered, room.await), feed(later))
+      })
+
+    yield* Effect.acquireRelease(
+      Effect.sync(() => host.onTurn(() => outcomes.flush())),
+      (stop) => Effect.sync(stop)
+    )
+    yield* Effect.addFinalizer(() =>
+      Effect.forEach(Array.from(pending), (job) => host.cancel(job), { concurrency: "unbounded", discard: true })
+    )
+    yield* Effect.forkScoped(
+      Effect.onExit(Stream.runForEachChunk(input, feed), (exit) =>
+        Effect.sync(() => {
+          fed = exit
+          endWhenDone()
+        }))
+    )
+    return Stream.repeatEffectChunkOption(outcomes.take)
+  }))

@@ -1,0 +1,51 @@
+/**
+ * The herd's share of one turn of the event loop. A turn begins with the first thing that happens in it, and its end, a
+ * `setImmediate` later, is where everything is done that would cost too much for each unit: metrics, waking readers.
+ *
+ * Effect's scheduler resumes fibers in microtasks, so gophers and senders that keep each other busy would let no timer and
+ * no socket through; `over` says when the herd has had its share.
+ *
+ * @internal
+ */
+export class Turn {
+  /** The time in milliseconds, by the monotonic clock, when this turn began. */
+  private began = performance.now()
+  /** The current time, at the precision of a turn. */
+  get now(): number {
+    if (!this.open) this.begin()
+    return this.began
+  }
+
+  /** The share is used up: nothing may start before the next turn. */
+  over = false
+  private open = false
+  private readonly onEnd: () => void
+
+  constructor(onEnd: () => void) {
+    this.onEnd = onEnd
+  }
+
+  /** Something happened: there will be an end. */
+  begin(): void {
+    if (this.open) return
+    this.open = true
+    this.began = performance.now()
+    setImmediate(this.end)
+  }
+
+  /** Is it time to hand the event loop over? What comes first in a turn may always go on. */
+  spent(): boolean {
+    if (!this.open) this.begin()
+    else if (performance.now() - this.began > SLICE) this.over = true
+    return this.over
+  }
+
+  private readonly end = () => {
+    this.open = false
+    this.over = false
+    this.onEnd()
+  }
+}
+
+/** Milliseconds that a herd keeps the event loop at a time. */
+const SLICE = 8

@@ -1,0 +1,13 @@
+import { defineConfig } from "vitest/config"
+
+const src = new URL("./src/", import.meta.url).pathname
+
+export default defineConfig({
+  resolve: {
+    alias: [
+      { find: /^gofherd$/, replacement: `${src}index.ts` },
+      { find: /^gofherd\/(.*)$/, replacement: `${src}$1.ts` }
+    ]
+  },
+  test: { include: ["test/**/*.test.ts"] }
+})
