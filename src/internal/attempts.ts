@@ -218,8 +218,8 @@ export class Attempts<In, Out, E, R> {
     if (this.traced) {
       const name = `attempt ${work.attempt} at unit ${work.id}`
       attempt = Effect.zipRight(
-        this.trace(`${name} starts`),
-        Effect.onExit(attempt, (exit) => this.trace(`${name} ends: ${exit._tag}`))
+        this.annotated(Effect.logTrace(`${name} starts`)),
+        Effect.onExit(attempt, (exit) => this.annotated(Effect.logTrace(`${name} ends: ${exit._tag}`)))
       )
     }
     const { onSuccess } = this.hooks
@@ -265,7 +265,11 @@ export class Attempts<In, Out, E, R> {
     const defect = Cause.dieOption(cause)
     if (this.hooks.gopher === undefined || Option.isNone(defect)) return done
     // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
-    return Effect.zipRight(done, Effect.die(defect.value))
+    const message = `a gopher is replaced, since its unit ${outcome.work.id} died`
+    return done.pipe(
+      Effect.zipRight(this.annotated(Effect.logInfo(message, cause))),
+      Effect.zipRight(Effect.die(defect.value))
+    )
   }
 
   /** The callback, if there is one, and then what ends the attempt. */
@@ -338,7 +342,7 @@ export class Attempts<In, Out, E, R> {
     return gopher.job ??= new Job<In, Out, E>(work.body, { id: work.id, priority: work.priority })
   }
 
-  private trace(message: string): Effect.Effect<void> {
-    return Effect.annotateLogs(Effect.logTrace(message), "herd", this.name)
+  private annotated(log: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.annotateLogs(log, "herd", this.name)
   }
 }

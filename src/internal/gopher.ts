@@ -1,5 +1,6 @@
 import type * as Cause from "effect/Cause"
 import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -56,8 +57,8 @@ export interface Host<In, Out, E, R> {
   wants(gopher: Gopher<In, Out, E>): boolean
   /** The gopher has nothing to do and would be woken; `false` if it should look again. */
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
-  /** The resource could not be acquired, for the n-th time: waits before the next attempt. */
-  acquireFailed(cause: Cause.Cause<never>, failures: number): Effect.Effect<void>
+  /** The resource could not be acquired, so many times in a row, and will be tried again after the delay. */
+  acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void>
 }
 
 /**
@@ -118,10 +119,12 @@ export const liveWith = <In, Out, E, R>(
     })
   )
   const again = (failures: number): Effect.Effect<void, never, R> =>
-    Effect.flatMap(once, (failed) =>
-      Option.isNone(failed)
-        ? Effect.void
-        : Effect.zipRight(host.acquireFailed(failed.value, failures), again(failures + 1)))
+    Effect.flatMap(once, (failed) => {
+      if (Option.isNone(failed)) return Effect.void
+      const delay = backoff(failures)
+      const waiting = Effect.zipRight(host.acquireFailed(failed.value, failures, delay), Effect.sleep(delay))
+      return Effect.zipRight(waiting, again(failures + 1))
+    })
   // A failure has been dealt with: it only told the scope how the gopher came to its end.
   return Effect.catchAllCause(again(1), () => Effect.void)
 }
@@ -130,6 +133,9 @@ const asProcess = <A>(process: A): Effect.Effect<A> =>
   typeof process === "function"
     ? Effect.succeed(process)
     : Effect.dieMessage(`expected gopher to yield a function, got ${show(process)}`)
+
+/** 100 ms, 200 ms, 400 ms, … 30 s. */
+const backoff = (failures: number): Duration.Duration => Duration.millis(Math.min(30_000, 100 * 2 ** (failures - 1)))
 
 const exitNothing = Exit.succeed<Nothing>(Nothing)
 

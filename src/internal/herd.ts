@@ -6,22 +6,25 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
 import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Herd, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
-import { HerdClosed, InvalidOption, InvalidSize } from "../HerdError.ts"
+import type { HerdClosed } from "../HerdError.ts"
+import { InvalidOption, InvalidSize } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import { Attempts } from "./attempts.ts"
 import type { Nothing } from "./backlog.ts"
 import { Backlog } from "./backlog.ts"
+import { changesOf } from "./changes.ts"
 import { Condition } from "./condition.ts"
 import { Crew } from "./crew.ts"
-import type { Gopher, Host } from "./gopher.ts"
+import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
+import type { Host as IntakeHost } from "./intake.ts"
+import { Intake } from "./intake.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { freeName, takeName } from "./names.ts"
@@ -29,15 +32,9 @@ import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
 import { show } from "./show.ts"
-import { streamThrough } from "./stream.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
-
-/** How many units a `sendAll` enters at a time. */
-const BATCH = 1024
-
-/** How long outcomes may hold up the gophers before the herd says so. */
-const UNREAD = Duration.seconds(1)
+import { UnreadWatch } from "./unread.ts"
 
 /** How many ids of units that were left over are logged. */
 const LOGGED_IDS = 10
@@ -46,25 +43,24 @@ const LOGGED_IDS = 10
  * The parts of a herd put together, behind the public interface. All state is plain and synchronous, since there is one
  * thread: Effects are there to run the user's code, to suspend and to be interrupted.
  */
-class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
+class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E, R>, IntakeHost<In, Out, E> {
   readonly name: string
   readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
   readonly attempts: Attempts<In, Out, E, R>
   private readonly options: Options<In, Out, E, R>
   private readonly settings: Settings
+  readonly tracing: boolean
   private readonly runtime: Runtime.Runtime<R>
-  private readonly backlog: Backlog<In, Out, E>
+  readonly backlog: Backlog<In, Out, E>
   private readonly crew: Crew<In, Out, E>
-  private readonly turn: Turn
+  readonly turn: Turn
   private readonly tally: Tally
   private readonly buffer: Outcomes<Outcome<In, Out, E>> | undefined
-  private readonly turnEnds = new Set<() => void>()
+  private readonly unread: UnreadWatch | undefined
+  private readonly intake: Intake<In, Out, E>
   private paused = false
   private drained = false
-  /** Goes up with each turn that changed something. */
-  private version = 0
-  private unreadWatch: Fiber.RuntimeFiber<void> | undefined = undefined
-  private unreadWarned = false
+  private stopped = false
 
   constructor(parts: {
     readonly options: Options<In, Out, E, R>
@@ -78,6 +74,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     this.name = settings.name
     this.options = options
     this.settings = settings
+    this.tracing = settings.tracing
     this.runtime = runtime
     this.queue = parts.queue
     this.backlog = backlog
@@ -85,7 +82,18 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     this.tally = new Tally(this.name)
     this.buffer = settings.outcomes === undefined
       ? undefined
-      : new Outcomes({ capacity: settings.outcomes, onTaken: () => this.crew.signal() })
+      : new Outcomes({ capacity: settings.outcomes, onTaken: () => this.outcomesTaken() })
+    this.unread = this.buffer && new UnreadWatch({
+      outcomes: this.buffer,
+      fork: (effect) => this.fork(effect),
+      warn: (unread) =>
+        this.log(
+          LogLevel.Warning,
+          `nothing starts, because ${unread} outcomes are unread: read \`outcomes\`, or set outcomes: "discard"`
+        )
+    })
+    this.changes = changesOf({ turn, state: () => this.snapshot(), stopped: () => this.stopped })
+    this.intake = new Intake<In, Out, E>(this)
     const minimumLogLevel = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentMinimumLogLevel)
     this.attempts = new Attempts<In, Out, E, R>({
       hooks: options,
@@ -111,61 +119,23 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
   // ---------------------------------------------------------------------------------------------------- giving work
 
   send(body: In, options?: SendOptions): Effect.Effect<void, HerdClosed> {
-    return Effect.suspend(() => {
-      const unit = this.unit(body, options)
-      if (this.backlog.closed) return this.closed(0)
-      if (Queue.unsafeOffer(this.queue, unit)) return Exit.void
-      return Effect.flatMap(Queue.offer(this.queue, unit), (accepted) => accepted ? Exit.void : this.closed(0))
-    })
+    return this.intake.send(body, options)
   }
 
   sendAll(bodies: Iterable<In>, options?: SendAllOptions): Effect.Effect<void, HerdClosed> {
-    return Effect.suspend(() => {
-      const iterator = bodies[Symbol.iterator]()
-      return this.enterAll(() => {
-        const next = iterator.next()
-        return next.done === true ? undefined : { unit: this.unit(next.value, options) }
-      }, () => iterator.return?.())
-    })
+    return this.intake.sendAll(bodies, options)
   }
 
   trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed> {
-    return Effect.suspend(() => {
-      const unit = this.unit(body, options)
-      if (this.backlog.closed) return this.closed(0)
-      return Effect.succeed(this.backlog.lending(this.freeGophers, () => Queue.unsafeOffer(this.queue, unit)))
-    })
+    return this.intake.trySend(body, options)
   }
 
   run(body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed> {
-    return Effect.async<Out, E | HerdClosed>((resume) => {
-      const job = this.job(body, options, ({ exit }) => {
-        this.flush()
-        resume(exit)
-      })
-      if (this.backlog.closed) return resume(this.closed(0))
-      const withdraw = Queue.unsafeOffer(this.queue, job) ? undefined : this.backlog.wait([job], (accepted) => {
-        if (!accepted) resume(this.closed(0))
-      })
-      return Effect.suspend(() => {
-        withdraw?.()
-        return this.cancel(job)
-      })
-    })
+    return this.intake.run(body, options)
   }
 
   stream<E2, R2>(input: Stream.Stream<In, E2, R2>): Stream.Stream<Outcome<In, Out, E>, E2, R2> {
-    return streamThrough({
-      enter: (jobs: ReadonlyArray<Job<In, Out, E>>) => {
-        let next = 0
-        return this.enterAll(() => {
-          const unit = jobs[next++]
-          return unit === undefined ? undefined : { unit }
-        })
-      },
-      cancel: (job: Job<In, Out, E>) => this.cancel(job),
-      onTurn: (flush: () => void) => this.atTurnEnd(flush)
-    }, input)
+    return this.intake.stream(input)
   }
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
@@ -176,69 +146,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     return this.log(LogLevel.Debug, "closed")
   })
 
-  /** Enters units as there is room, until there are no more; asks for the next one only when it can. */
-  private enterAll(
-    next: () => { readonly unit: Unit<In, Out, E> } | undefined,
-    onEnd?: () => void
-  ): Effect.Effect<void, HerdClosed> {
-    let accepted = 0
-    let exhausted = false
-    const batch = () => {
-      const units: Array<Unit<In, Out, E>> = []
-      // One more than fits suspends this fiber until the queue is refilled.
-      for (let room = Math.max(1, Math.min(BATCH, this.backlog.room)); room > 0; room--) {
-        const entry = next()
-        exhausted = entry === undefined
-        if (entry === undefined) break
-        units.push(entry.unit)
-      }
-      return units
-    }
-    const entering = Effect.whileLoop({
-      while: () => !exhausted,
-      body: () => {
-        if (this.backlog.closed) return this.closed(accepted)
-        const units = batch()
-        if (units.length === 0) return Exit.void
-        return Effect.flatMap(Queue.offerAll(this.queue, units), (all) => {
-          if (!all) return this.closed(accepted)
-          accepted += units.length
-          return Exit.void
-        })
-      },
-      step: () => {}
-    })
-    return onEnd === undefined ? entering : Effect.ensuring(
-      entering,
-      Effect.sync(() => {
-        if (!exhausted) onEnd()
-      })
-    )
-  }
-
-  /** Most units are their bare body; a `Job` is made for those that the herd has to remember more of. */
-  private unit(body: In, options: SendOptions | undefined): Unit<In, Out, E> {
-    const plain = options === undefined || (options.id === undefined && options.priority === undefined)
-    return plain && !this.settings.tracing ? body : this.job(body, options, undefined)
-  }
-
-  private job(
-    body: In,
-    options: SendOptions | undefined,
-    settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
-  ): Job<In, Out, E> {
-    const { id, priority = 0 } = options ?? {}
-    if (!Number.isFinite(priority)) {
-      throw new InvalidOption({ option: "priority", expected: "a finite number", given: show(priority) })
-    }
-    if (id !== undefined && typeof id !== "string") {
-      throw new InvalidOption({ option: "id", expected: "a string", given: show(id) })
-    }
-    const parent = this.settings.tracing ? Option.getOrUndefined(Fiber.getCurrentFiber())?.currentSpan : undefined
-    return new Job<In, Out, E>(body, { id, priority, parent, settle })
-  }
-
-  private cancel(job: Job<In, Out, E>): Effect.Effect<void> {
+  cancel(job: Job<In, Out, E>): Effect.Effect<void> {
     return Effect.suspend(() => {
       switch (job.phase) {
         case "new":
@@ -268,10 +176,6 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     })
   }
 
-  private closed(accepted: number): Effect.Effect<never, HerdClosed> {
-    return Effect.fail(new HerdClosed({ herd: this.name, accepted }))
-  }
-
   // ---------------------------------------------------------------------------------------------------- results
 
   get outcomes(): Stream.Stream<Outcome<In, Out, E>> {
@@ -280,27 +184,17 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
       : Stream.repeatEffectChunkOption(this.buffer.take)
   }
 
+  /** Who has read an outcome finds it in the metrics too. */
+  private outcomesTaken(): void {
+    this.flush()
+    this.crew.signal()
+  }
+
   /** Nothing starts while its outcome would find no room. */
   private heldUp(): boolean {
     if (this.buffer === undefined || !this.buffer.full) return false
-    if (this.unreadWatch === undefined && !this.unreadWarned) this.watchUnread(this.buffer, this.buffer.reads)
+    this.unread?.heldUp()
     return true
-  }
-
-  private watchUnread(buffer: Outcomes<Outcome<In, Out, E>>, reads: number): void {
-    this.unreadWatch = this.fork(Effect.zipRight(
-      Effect.sleep(UNREAD),
-      Effect.suspend(() => {
-        this.unreadWatch = undefined
-        if (!buffer.full) return Effect.void
-        if (buffer.reads !== reads) return Effect.sync(() => this.watchUnread(buffer, buffer.reads))
-        this.unreadWarned = true
-        return this.log(
-          LogLevel.Warning,
-          `nothing starts, because ${buffer.length} outcomes are unread: read \`outcomes\`, or set outcomes: "discard"`
-        )
-      })
-    ))
   }
 
   // ---------------------------------------------------------------------------------------------------- size
@@ -310,9 +204,15 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
   resize(size: number, options?: ResizeOptions): Effect.Effect<void, InvalidSize> {
     return Effect.suspend(() => {
       const from = this.crew.size
+      const mode = options?.mode ?? "graceful"
+      if (mode !== "graceful" && mode !== "interrupt") {
+        return Effect.die(
+          new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
+        )
+      }
       if (!isSize(size, this.settings.maxSize)) return this.invalidSize(show(size))
       if (size !== from) this.tally.resized()
-      this.crew.resize(size + 0, options?.mode === "interrupt")
+      this.crew.resize(size + 0, mode === "interrupt")
       this.turn.begin()
       return size === from ? Effect.void : this.log(LogLevel.Debug, `resized from ${from} to ${size}`)
     })
@@ -354,7 +254,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     return !this.paused && !this.attempts.stopping && this.attempts.running < this.crew.size
   }
 
-  private get freeGophers(): number {
+  freeGophers(): number {
     return this.mayStart() && !this.heldUp() ? this.crew.size - this.attempts.running : 0
   }
 
@@ -368,13 +268,10 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     return this.crew.park(gopher, wake, this.backlog.available > 0)
   }
 
-  acquireFailed(cause: Cause.Cause<never>, failures: number): Effect.Effect<void> {
-    const delay = Duration.millis(Math.min(30_000, 100 * 2 ** (failures - 1)))
+  acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void> {
     this.tally.acquireFailed()
-    const message = `a gopher failed to acquire its resource ${failures} times, next attempt in ${
-      Duration.format(delay)
-    }`
-    return Effect.zipRight(this.log(LogLevel.Warning, message, cause), Effect.sleep(delay))
+    const when = `next attempt in ${Duration.format(delay)}`
+    return this.log(LogLevel.Warning, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)
   }
 
   private lifeOf(gopher: Gopher<In, Out, E>): Effect.Effect<void, never, R> {
@@ -387,24 +284,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
 
   readonly state: Effect.Effect<HerdState> = Effect.sync(() => this.snapshot())
 
-  readonly changes: Stream.Stream<HerdState> = Stream.unwrapScoped(Effect.suspend(() => {
-    let seen = -1
-    const changed = new Condition(() => this.version !== seen || this.stopped)
-    const next: Effect.Effect<HerdState, Option.Option<never>> = Effect.suspend(() => {
-      if (this.version !== seen) {
-        seen = this.version
-        return Effect.succeed(this.snapshot())
-      }
-      return this.stopped ? Effect.fail(Option.none()) : Effect.zipRight(changed.await, next)
-    })
-    return Effect.as(
-      Effect.acquireRelease(
-        Effect.sync(() => this.atTurnEnd(() => changed.check())),
-        (stop) => Effect.sync(stop)
-      ),
-      Stream.repeatEffectOption(next)
-    )
-  }))
+  readonly changes: Stream.Stream<HerdState>
 
   get awaitIdle(): Effect.Effect<void> {
     return this.idle.await
@@ -453,30 +333,20 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
     this.crew.signal()
   }
 
-  endOfTurn(): void {
-    this.version++
+  private endOfTurn(): void {
     this.flush()
     this.buffer?.flush()
-    for (const atEnd of this.turnEnds) atEnd()
     this.crew.signal()
   }
 
-  private atTurnEnd(atEnd: () => void): () => void {
-    this.turnEnds.add(atEnd)
-    return () => {
-      this.turnEnds.delete(atEnd)
-    }
-  }
-
-  private flush(): void {
+  flush(): void {
     this.tally.flush(this.snapshot())
   }
 
   // ---------------------------------------------------------------------------------------------------- life
 
-  private stopped = false
-
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    this.turn.atEnd(() => this.endOfTurn())
     this.crew.resize(this.settings.size, false)
     this.flush()
     return this.log(LogLevel.Debug, `made, with size ${this.settings.size}`)
@@ -502,11 +372,12 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, Host<In, Out, E, R> {
         `stopped with ${left} units left over, now interrupted: ${ids}${left > LOGGED_IDS ? ", …" : ""}`
       )
     }
-    this.unreadWatch?.unsafeInterruptAsFork(this.unreadWatch.id())
+    this.unread?.stop()
     this.stopped = true
     this.crew.resize(0, false)
-    this.endOfTurn()
+    this.flush()
     freeName(this.name)
+    this.turn.begin()
     yield* Queue.shutdown(this.queue)
   })
 
@@ -547,10 +418,21 @@ export const make = <In, Out, E, R, RRetry, RCallback>(
 ): Effect.Effect<Herd<In, Out, E>, never, R | RRetry | RCallback | Scope.Scope> =>
   Effect.gen(function*() {
     const settings = yield* Effect.orDie(validate(options))
-    // Taken here and not where the herd is acquired, which is uninterruptible: gophers inherit it.
+    // Taken out here, since gophers inherit what is set, and acquiring is uninterruptible.
     const runtime = yield* interruptibleRuntime<R | RRetry | RCallback>()
-    const named = { ...settings, name: takeName(settings.name) }
-    const turn: Turn = new Turn(() => herd.endOfTurn())
+    return yield* Effect.acquireRelease(
+      Effect.tap(assemble(options, settings, runtime), (herd) => herd.start),
+      (herd) => herd.stop
+    )
+  })
+
+const assemble = <In, Out, E, R>(
+  options: Options<In, Out, E, R>,
+  settings: Settings,
+  runtime: Runtime.Runtime<R>
+): Effect.Effect<HerdImpl<In, Out, E, R>> =>
+  Effect.gen(function*() {
+    const turn = new Turn()
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
@@ -558,15 +440,8 @@ export const make = <In, Out, E, R, RRetry, RCallback>(
       onWork: () => herd.signal()
     })
     const queue = yield* Queue.make<Unit<In, Out, E> | Nothing>(backlog, backlog)
-    const herd = new HerdImpl<In, Out, E, R | RRetry | RCallback>({
-      options,
-      settings: named,
-      runtime,
-      queue,
-      backlog,
-      turn
-    })
-    yield* Effect.acquireRelease(herd.start, () => herd.stop)
+    const named = { ...settings, name: takeName(settings.name) }
+    const herd = new HerdImpl<In, Out, E, R>({ options, settings: named, runtime, queue, backlog, turn })
     return herd
   })
 

@@ -87,7 +87,9 @@ export const serialize = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): 
     }
   }
   const lines: Array<string> = []
-  for (const [name, { help, samples, type }] of Array.from(families).toSorted(([self], [that]) => self < that ? -1 : 1)) {
+  for (
+    const [name, { help, samples, type }] of Array.from(families).toSorted(([self], [that]) => self < that ? -1 : 1)
+  ) {
     if (samples.size === 0) continue
     if (help !== "") lines.push(`# HELP ${name} ${escapeHelp(help)}`)
     lines.push(`# TYPE ${name} ${type}`)

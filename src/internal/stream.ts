@@ -5,20 +5,21 @@ import * as Stream from "effect/Stream"
 import type { HerdClosed } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import { Condition } from "./condition.ts"
-import { Job } from "./job.ts"
+import type { Job } from "./job.ts"
 import { Outcomes } from "./outcomes.ts"
+import type { Turn } from "./turn.ts"
 
 /** How many units of one stream may be in the herd or unread. */
 const WINDOW = 1024
 
 /** What a stream asks of its herd. */
 interface Host<In, Out, E> {
+  readonly jobOf: (body: In, settle: (outcome: Outcome<In, Out, E>) => void) => Job<In, Out, E>
   /** Enters the jobs in order. */
-  enter(jobs: ReadonlyArray<Job<In, Out, E>>): Effect.Effect<void, HerdClosed>
-  /** Takes the job out of the queue or interrupts it, and waits until that is done. */
-  cancel(job: Job<In, Out, E>): Effect.Effect<void>
-  /** Calls at the end of each turn of the event loop; the result stops that. */
-  onTurn(flush: () => void): () => void
+  readonly enter: (jobs: ReadonlyArray<Job<In, Out, E>>) => Effect.Effect<void, HerdClosed>
+  /** Takes a job that was accepted out of the herd, and waits until that is done. */
+  readonly cancel: (job: Job<In, Out, E>) => Effect.Effect<void>
+  readonly turn: Turn
 }
 
 /**
@@ -28,8 +29,8 @@ interface Host<In, Out, E> {
  * @internal
  */
 export const streamThrough = <In, Out, E, E2, R2>(
-  host: Host<In, Out, E>,
-  input: Stream.Stream<In, E2, R2>
+  input: Stream.Stream<In, E2, R2>,
+  host: Host<In, Out, E>
 ): Stream.Stream<Outcome<In, Out, E>, E2, R2> =>
   Stream.unwrapScoped(Effect.gen(function*() {
     const pending = new Set<Job<In, Out, E>>()
@@ -41,14 +42,10 @@ export const streamThrough = <In, Out, E, E2, R2>(
     }
 
     const jobOf = (body: In) => {
-      const job: Job<In, Out, E> = new Job<In, Out, E>(body, {
-        id: undefined,
-        priority: 0,
-        settle: (outcome) => {
-          pending.delete(job)
-          outcomes.push(outcome)
-          endWhenDone()
-        }
+      const job = host.jobOf(body, (outcome) => {
+        pending.delete(job)
+        outcomes.push(outcome)
+        endWhenDone()
       })
       pending.add(job)
       return job
@@ -68,7 +65,7 @@ export const streamThrough = <In, Out, E, E2, R2>(
       })
 
     yield* Effect.acquireRelease(
-      Effect.sync(() => host.onTurn(() => outcomes.flush())),
+      Effect.sync(() => host.turn.atEnd(() => outcomes.flush())),
       (stop) => Effect.sync(stop)
     )
     yield* Effect.addFinalizer(() =>

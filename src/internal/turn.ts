@@ -1,3 +1,6 @@
+/** Milliseconds that a herd keeps the event loop at a time. */
+const SLICE = 8
+
 /**
  * The herd's share of one turn of the event loop. A turn begins with the first thing that happens in it, and its end, a
  * `setImmediate` later, is where everything is done that would cost too much for each unit: metrics, waking readers.
@@ -8,22 +11,13 @@
  * @internal
  */
 export class Turn {
-  /** The time in milliseconds, by the monotonic clock, when this turn began. */
-  private began = performance.now()
-  /** The current time, at the precision of a turn. */
-  get now(): number {
-    if (!this.open) this.begin()
-    return this.began
-  }
-
   /** The share is used up: nothing may start before the next turn. */
   over = false
+  /** How many turns have ended. */
+  ended = 0
   private open = false
-  private readonly onEnd: () => void
-
-  constructor(onEnd: () => void) {
-    this.onEnd = onEnd
-  }
+  private began = 0
+  private readonly calls = new Set<() => void>()
 
   /** Something happened: there will be an end. */
   begin(): void {
@@ -33,6 +27,12 @@ export class Turn {
     setImmediate(this.end)
   }
 
+  /** The time in milliseconds, by the monotonic clock, at the precision of a turn. */
+  get now(): number {
+    this.begin()
+    return this.began
+  }
+
   /** Is it time to hand the event loop over? What comes first in a turn may always go on. */
   spent(): boolean {
     if (!this.open) this.begin()
@@ -40,12 +40,18 @@ export class Turn {
     return this.over
   }
 
+  /** Calls at the end of each turn; the result stops that. */
+  atEnd(call: () => void): () => void {
+    this.calls.add(call)
+    return () => {
+      this.calls.delete(call)
+    }
+  }
+
   private readonly end = () => {
     this.open = false
     this.over = false
-    this.onEnd()
+    this.ended++
+    for (const call of this.calls) call()
   }
 }
-
-/** Milliseconds that a herd keeps the event loop at a time. */
-const SLICE = 8

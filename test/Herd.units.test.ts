@@ -1,0 +1,369 @@
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Chunk,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberRef,
+  HashMap,
+  Logger,
+  Option,
+  Schedule,
+  Stream
+} from "effect"
+import { Herd } from "gofherd"
+import { pretty } from "./utils/pretty.ts"
+import { makeStage, turns } from "./utils/stage.ts"
+
+describe("process (G7)", () => {
+  const faults: Record<string, () => Effect.Effect<number, string>> = {
+    "fails": () => Effect.fail("failed"),
+    "dies": () => Effect.die(new Error("died")),
+    "throws": () => {
+      throw new Error("threw")
+    },
+    "throws inside an Effect": () =>
+      Effect.sync(() => {
+        throw new Error("threw inside")
+      }),
+    "interrupts itself": () => Effect.interrupt,
+    "returns undefined": () => undefined as unknown as Effect.Effect<number>,
+    "returns a number": () => 7 as unknown as Effect.Effect<number>,
+    "returns a Promise": () => Promise.resolve(7) as unknown as Effect.Effect<number>,
+    "interrupts its own fiber": () =>
+      Effect.flatMap(Effect.fiberId, (id) =>
+        Effect.withFiberRuntime((fiber) => {
+          fiber.unsafeInterruptAsFork(id)
+          return Effect.never
+        }))
+  }
+
+  for (const [fault, attempt] of Object.entries(faults)) {
+    it.scoped(`that ${fault} settles its unit, and the herd goes on`, () =>
+      Effect.gen(function*() {
+        const herd = yield* Herd.make({ process: (n: number) => n === 0 ? attempt() : Effect.succeed(n) })
+        yield* herd.sendAll([1, 0, 2, 0, 3])
+        yield* herd.close
+        const outcomes = Chunk.toReadonlyArray(yield* Stream.runCollect(herd.outcomes))
+        assert.deepStrictEqual(outcomes.map(({ work }) => work.body).toSorted(), [0, 0, 1, 2, 3])
+        const { accepted, failed, interrupted, succeeded } = yield* herd.state
+        assert.deepStrictEqual({ accepted, succeeded, unsuccessful: failed + interrupted }, {
+          accepted: 5,
+          succeeded: 3,
+          unsuccessful: 2
+        })
+        assert.strictEqual(interrupted, fault.startsWith("interrupts") ? 2 : 0)
+      }))
+  }
+
+  it.scoped("that returns no Effect is told what it returned", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: () => 7 as unknown as Effect.Effect<number> })
+      assert.match(pretty(yield* Effect.exit(herd.run(1))), /expected process to return an Effect, got 7/)
+    }))
+
+  it.scoped("keeps the whole cause of a failure", () =>
+    Effect.gen(function*() {
+      const cause = Cause.parallel(Cause.fail("left"), Cause.die("right"))
+      const herd = yield* Herd.make({ process: () => Effect.failCause(cause) })
+      const exit = yield* Effect.exit(herd.run(1))
+      assert.deepStrictEqual(exit, Exit.failCause(cause))
+    }))
+
+  it.scoped("a hundred thousand failures in a row need no more stack than one", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: (n: number) => Effect.fail(n), outcomes: "discard" })
+      yield* herd.sendAll(Array.from({ length: 100_000 }, (_, i) => i))
+      yield* herd.awaitIdle
+      assert.strictEqual((yield* herd.state).failed, 100_000)
+    }))
+})
+
+describe("isolation (G12)", () => {
+  const ref = FiberRef.unsafeMake("initial")
+
+  it.scoped("resets the FiberRefs that a unit sets, whether it succeeds or fails", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (value: string) =>
+          Effect.flatMap(FiberRef.getAndSet(ref, value), (before) =>
+            value === "fail" ? Effect.fail(before) : Effect.succeed(before))
+      })
+      assert.strictEqual(yield* herd.run("one"), "initial")
+      assert.strictEqual(yield* Effect.flip(herd.run("fail")), "initial")
+      assert.strictEqual(yield* herd.run("two"), "initial")
+      assert.strictEqual((yield* herd.state).live, 1)
+    }))
+
+  it.scoped("gives units the FiberRefs as they were where the herd was made", () =>
+    Effect.gen(function*() {
+      const herd = yield* Effect.locally(Herd.make({ process: () => FiberRef.get(ref) }), ref, "made here")
+      assert.strictEqual(yield* Effect.locally(herd.run(1), ref, "called here"), "made here")
+    }))
+
+  it.scoped("interrupts what a unit forks before the next unit starts, and waits for it; daemons live on", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const child = (name: string) =>
+        Effect.onInterrupt(
+          Effect.never,
+          () => Effect.zipRight(turns, Effect.sync(() => events.push(`${name} interrupted`)))
+        )
+      const stop = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        process: (n: number) =>
+          Effect.gen(function*() {
+            events.push(`unit ${n}`)
+            if (n === 1) {
+              yield* Effect.fork(child("child"))
+              yield* Effect.forkDaemon(
+                Effect.zipRight(Deferred.await(stop), Effect.sync(() => events.push("daemon ends")))
+              )
+              yield* Effect.yieldNow()
+            }
+          }),
+        outcomes: "discard"
+      })
+      yield* herd.sendAll([1, 2])
+      yield* herd.awaitIdle
+      yield* Deferred.succeed(stop, undefined)
+      yield* turns
+      assert.deepStrictEqual(events, ["unit 1", "child interrupted", "unit 2", "daemon ends"])
+    }))
+
+  it.scoped("interrupts what a unit forks also when no unit follows", () =>
+    Effect.gen(function*() {
+      let interrupted = 0
+      const herd = yield* Herd.make({
+        process: () =>
+          Effect.zipRight(
+            Effect.fork(Effect.onInterrupt(Effect.never, () => Effect.sync(() => interrupted++))),
+            Effect.yieldNow()
+          )
+      })
+      yield* herd.run(1)
+      yield* turns
+      assert.strictEqual(interrupted, 1)
+    }))
+
+  it.scoped("has finalizers of a unit's scope run before its outcome is delivered", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const herd = yield* Herd.make({
+        process: (n: number) =>
+          Effect.scoped(Effect.acquireRelease(Effect.succeed(n), () => Effect.sync(() => events.push(`released ${n}`))))
+      })
+      yield* herd.run(1)
+      events.push("delivered")
+      assert.deepStrictEqual(events, ["released 1", "delivered"])
+    }))
+})
+
+describe("event loop (G13)", () => {
+  it.live("is handed over at least about every 10 ms while 300,000 synchronous units go through", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), outcomes: "discard", size: 4 })
+      let longest = 0
+      let beats = 0
+      let last = performance.now()
+      const beat = setInterval(() => {
+        const now = performance.now()
+        longest = Math.max(longest, now - last)
+        last = now
+        beats++
+      }, 1)
+      const count = function*() {
+        for (let n = 0; n < 300_000; n++) yield n
+      }
+      yield* herd.sendAll(count())
+      yield* herd.awaitIdle
+      clearInterval(beat)
+      assert.isAtLeast(beats, 10)
+      // Far above the 8 ms of a slice, for a loaded machine and its garbage collector; without slices it is over 500 ms.
+      assert.isBelow(longest, 150)
+    }).pipe(Effect.scoped))
+})
+
+describe("callbacks (G14)", () => {
+  it.scoped("are called for each success, retry and failure, on the gopher, before the outcome is delivered", () =>
+    Effect.gen(function*() {
+      const calls: Array<string> = []
+      const gophers = new Set<string>()
+      const note = (name: string, id: string) =>
+        Effect.map(Effect.fiberId, (fiber) => {
+          calls.push(`${name} ${id}`)
+          gophers.add(String(fiber))
+        })
+      const herd = yield* Herd.make({
+        process: (n: number, { attempt }) =>
+          Effect.zipRight(
+            Effect.map(Effect.fiberId, (fiber) => gophers.add(String(fiber))),
+            n === 2 || (n === 3 && attempt === 1) ? Effect.fail("no") : Effect.succeed(n)
+          ),
+        retry: Schedule.recurs(1),
+        onSuccess: ({ attempts, status, work }) => note(`${status} after ${attempts}`, work.id),
+        onRetry: ({ cause, status, work }) => note(`${status} of ${Cause.squash(cause)} at ${work.attempt}`, work.id),
+        onFailure: ({ attempts, status, work }) => note(`${status} after ${attempts}`, work.id)
+      })
+      yield* herd.sendAll([1, 2, 3])
+      yield* herd.close
+      yield* Stream.runForEach(herd.outcomes, ({ work }) => Effect.sync(() => calls.push(`outcome ${work.id}`)))
+      assert.sameMembers(calls.filter((call) => !call.startsWith("outcome")), [
+        "success after 1 1",
+        "retry of no at 1 2",
+        "retry of no at 1 3",
+        "failure after 2 2",
+        "success after 2 3"
+      ])
+      for (const id of ["1", "2", "3"]) {
+        assert.isBelow(calls.findIndex((call) => call.endsWith(` ${id}`)), calls.indexOf(`outcome ${id}`))
+      }
+      assert.strictEqual(gophers.size, 1)
+    }))
+
+  it.scoped("that fail or die change nothing and are logged as a warning", () => {
+    const logged: Array<string> = []
+    const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message }) => {
+      logged.push(
+        `${logLevel.label} ${String(message)} ${Option.getOrElse(HashMap.get(annotations, "herd"), () => "")} ${
+          Cause.pretty(cause).split("\n")[0]
+        }`
+      )
+    })
+    return Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        name: "callbacks",
+        process: (n: number) => n === 0 ? Effect.fail("zero") : Effect.succeed(n),
+        onSuccess: () => Effect.die(new Error("bad success")),
+        onFailure: () => {
+          throw new Error("bad failure")
+        }
+      })
+      assert.strictEqual(yield* herd.run(1), 1)
+      assert.strictEqual(yield* Effect.flip(herd.run(0)), "zero")
+      assert.strictEqual(yield* herd.run(2), 2)
+      assert.deepStrictEqual(logged, [
+        "WARN onSuccess failed, which changes nothing for the unit callbacks Error: bad success",
+        "WARN onFailure failed, which changes nothing for the unit callbacks Error: bad failure",
+        "WARN onSuccess failed, which changes nothing for the unit callbacks Error: bad success"
+      ])
+    }).pipe(Effect.provide(Logger.add(logger)))
+  })
+
+  it.scoped("interrupted in the middle, leave the unit the result it had", () =>
+    Effect.gen(function*() {
+      const calling = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        process: (n: number) => Effect.succeed(n),
+        onSuccess: () => Effect.zipRight(Deferred.succeed(calling, undefined), Effect.never)
+      })
+      yield* herd.send(1)
+      yield* Deferred.await(calling)
+      assert.strictEqual((yield* herd.state).running, 1)
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* herd.settled
+      const { queued, succeeded } = yield* herd.state
+      assert.deepStrictEqual({ queued, succeeded }, { queued: 0, succeeded: 1 })
+    }))
+
+  it.scoped("may use services of their own", () =>
+    Effect.gen(function*() {
+      const logged: Array<unknown> = []
+      const herd = yield* Herd.make({
+        process: (n: number) => Effect.succeed(n),
+        onSuccess: ({ work }) => Effect.asVoid(Effect.map(Effect.clock, () => logged.push(work.body)))
+      })
+      yield* herd.run(3)
+      assert.deepStrictEqual(logged, [3])
+    }))
+})
+
+describe("tracing", () => {
+  it.scoped("makes one span per attempt, a child of the sender's span", () =>
+    Effect.gen(function*() {
+      const spans: Array<unknown> = []
+      const herd = yield* Herd.make({
+        name: "traced",
+        process: (_: string, { attempt }) =>
+          Effect.flatMap(Effect.currentSpan, (span) => {
+            spans.push([
+              span.name,
+              Option.map(span.parent, (parent) => parent._tag === "Span" ? parent.name : ""),
+              Object.fromEntries(span.attributes)
+            ])
+            return attempt === 1 ? Effect.fail("again") : Effect.void
+          }),
+        retry: Schedule.recurs(1),
+        tracing: true,
+        outcomes: "discard"
+      })
+      yield* Effect.withSpan(herd.send("x", { id: "u" }), "request")
+      yield* herd.awaitIdle
+      const span = (attempt: number) => [
+        "gofherd.attempt",
+        Option.some("request"),
+        { "gofherd.herd": "traced", "gofherd.work.id": "u", "gofherd.work.attempt": attempt }
+      ]
+      assert.deepStrictEqual(spans, [span(1), span(2)])
+    }))
+})
+
+describe("a unit that blocks its gopher", () => {
+  it.scoped("and waits for another one of the same herd goes on when the size is raised", () =>
+    Effect.gen(function*() {
+      const herd: Herd.Herd<number, number> = yield* Herd.make({
+        process: (n: number): Effect.Effect<number> => n === 0 ? Effect.succeed(0) : Effect.orDie(herd.run(n - 1))
+      })
+      const caller = yield* Effect.fork(herd.run(3))
+      yield* turns
+      assert.isNull(caller.unsafePoll())
+      yield* herd.resize(4)
+      assert.strictEqual(yield* Fiber.join(caller), 0)
+    }))
+})
+
+describe("outcomes", () => {
+  it.scoped("unread, stop the gophers at their capacity plus the size, and go on when somebody reads (G4)", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (n: number) => Effect.succeed(n),
+        size: 3,
+        capacity: 100,
+        outcomes: { capacity: 5 }
+      })
+      yield* herd.sendAll(Array.from({ length: 50 }, (_, i) => i))
+      yield* herd.close
+      yield* turns
+      const { queued, succeeded } = yield* herd.state
+      assert.isAtLeast(succeeded, 5)
+      assert.isAtMost(succeeded, 8)
+      assert.strictEqual(queued, 50 - succeeded)
+      assert.strictEqual((yield* Stream.runCollect(herd.outcomes)).length, 50)
+    }))
+
+  it.scoped("are delivered once each, however many read them", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), size: 4, outcomes: { capacity: 7 } })
+      const readers = yield* Effect.forEach([1, 2, 3], () => Effect.fork(Stream.runCollect(herd.outcomes)))
+      yield* herd.sendAll(Array.from({ length: 1_000 }, (_, i) => i))
+      yield* herd.close
+      const all = Chunk.flatten(Chunk.fromIterable(yield* Effect.forEach(readers, Fiber.join)))
+      assert.strictEqual(new Set(Chunk.map(all, ({ work }) => work.body)).size, 1_000)
+      assert.strictEqual(all.length, 1_000)
+    }))
+
+  it.scoped("set to discard, are an empty stream that ends when drained", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, outcomes: "discard" })
+      yield* herd.send(1)
+      yield* herd.close
+      const reader = yield* Effect.fork(Stream.runCollect(herd.outcomes))
+      yield* turns
+      assert.isNull(reader.unsafePoll())
+      yield* stage.finish
+      assert.strictEqual((yield* Fiber.join(reader)).length, 0)
+    }))
+})

@@ -1,0 +1,169 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Fiber, Metric, Schedule, Scope, Stream } from "effect"
+import { Exit } from "effect"
+import { Herd, HerdMetrics } from "gofherd"
+import { makeStage, turns } from "./utils/stage.ts"
+
+const {
+  acquireFailures,
+  attemptDuration,
+  failure,
+  interrupted,
+  queued,
+  resizes,
+  retry,
+  retrying,
+  running,
+  size,
+  success,
+  wait
+} = HerdMetrics
+
+const counters = { success, retry, failure, interrupted, resizes, acquireFailures }
+const gauges = { size, running, queued, retrying }
+
+const read = (herd: string) =>
+  Effect.all({
+    ...Object.fromEntries(
+      Object.entries(counters).map((
+        [name, metric]
+      ) => [name, Effect.map(Metric.value(Metric.tagged(metric, "herd", herd)), ({ count }) => count)])
+    ),
+    ...Object.fromEntries(
+      Object.entries(gauges).map((
+        [name, metric]
+      ) => [name, Effect.map(Metric.value(Metric.tagged(metric, "herd", herd)), ({ value }) => value)])
+    )
+  })
+
+const zero = {
+  success: 0,
+  retry: 0,
+  failure: 0,
+  interrupted: 0,
+  resizes: 0,
+  acquireFailures: 0,
+  size: 0,
+  running: 0,
+  queued: 0,
+  retrying: 0
+}
+
+describe("HerdMetrics", () => {
+  it.scoped("are all there, at zero, with a description, from the moment a herd is made", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "zero", size: 0 })
+      assert.deepStrictEqual<unknown>(yield* read(herd.name), zero)
+      const registered = Metric.unsafeSnapshot().filter(({ metricKey }) =>
+        metricKey.tags.some(({ value }) => value === herd.name)
+      )
+      assert.strictEqual(registered.length, 12)
+      for (const { metricKey } of registered) {
+        assert.match(metricKey.name, /^gofherd_[a-z_]+$/)
+        assert.strictEqual(metricKey.description._tag, "Some")
+        assert.deepStrictEqual(metricKey.tags.map(({ key }) => key), ["herd"])
+      }
+    }))
+
+  it.scoped("count every status, and equal the state", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (n: number, { attempt }) =>
+          n === 1 || (n === 2 && attempt === 1) ? Effect.fail("no") : Effect.succeed(n),
+        retry: Schedule.recurs(1),
+        name: "counts"
+      })
+      yield* herd.sendAll([1, 2, 3, 4])
+      yield* herd.close
+      yield* Stream.runDrain(herd.outcomes)
+      assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, success: 3, retry: 2, failure: 1, size: 1 })
+      const { failed, retried, succeeded } = yield* herd.state
+      assert.deepStrictEqual({ failed, retried, succeeded }, { failed: 1, retried: 2, succeeded: 3 })
+    }))
+
+  it.scoped("show what waits, runs and backs off, and every change of the size", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({
+        process: stage.process,
+        retry: Schedule.spaced("1 hour"),
+        size: 3,
+        name: "gauges"
+      })
+      yield* herd.sendAll([1, 2, 3, 4, 5])
+      yield* herd.resize(2)
+      yield* herd.resize(2)
+      yield* turns
+      yield* stage.fail(1, "later")
+      yield* turns
+      assert.deepStrictEqual<unknown>(yield* read(herd.name), {
+        ...zero,
+        retry: 1,
+        resizes: 1,
+        size: 2,
+        running: 2,
+        queued: 2,
+        retrying: 1
+      })
+    }))
+
+  it.scoped("are up to date when run has returned, when idle, and when outcomes were read", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "fresh" })
+      const count = Effect.map(Metric.value(Metric.tagged(success, "herd", herd.name)), ({ count }) => count)
+      yield* herd.run(1)
+      assert.strictEqual(yield* count, 1)
+      yield* herd.send(2)
+      yield* herd.awaitIdle
+      assert.strictEqual(yield* count, 2)
+      yield* herd.send(3)
+      yield* Stream.runDrain(Stream.take(herd.outcomes, 2))
+      assert.strictEqual(yield* count, 3)
+    }))
+
+  it.scoped("of two herds never mix, also if they were given the same name", () =>
+    Effect.gen(function*() {
+      const make = Herd.make({ process: (n: number) => n < 0 ? Effect.fail("no") : Effect.succeed(n), name: "same" })
+      const [one, two] = [yield* make, yield* make]
+      yield* one.run(1)
+      yield* Effect.flip(two.run(-1))
+      yield* two.run(1)
+      yield* two.run(1)
+      assert.deepInclude(yield* read(one.name), { success: 1, failure: 0 })
+      assert.deepInclude(yield* read(two.name), { success: 2, failure: 1 })
+    }))
+
+  it.scoped("measure each attempt and each wait, in seconds", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (_: number, { attempt }) =>
+          Effect.zipRight(
+            Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 30))),
+            attempt === 1 ? Effect.fail("again") : Effect.void
+          ),
+        retry: Schedule.recurs(1),
+        name: "timed"
+      })
+      yield* Fiber.join(yield* Effect.fork(Effect.all([herd.run(1), herd.run(2)], { concurrency: 2 })))
+      const attempts = yield* Metric.value(Metric.tagged(attemptDuration, "herd", herd.name))
+      const waits = yield* Metric.value(Metric.tagged(wait, "herd", herd.name))
+      assert.deepStrictEqual([attempts.count, waits.count], [4, 4])
+      assert.isAtLeast(attempts.min, 0.025)
+      assert.isBelow(attempts.sum, 2)
+      // The second of the two waited for the first one's attempt, and each retry for the other unit.
+      assert.isAtLeast(waits.sum, 0.08)
+      assert.isBelow(waits.sum, 2)
+    }))
+
+  it.effect("return to zero, the gauges, when the herd's scope has closed", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const herd = yield* Scope.extend(Herd.make({ process: () => Effect.never, size: 2, name: "gone" }), scope)
+      yield* herd.sendAll([1, 2, 3])
+      yield* turns
+      yield* Scope.close(scope, Exit.void)
+      assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, interrupted: 3 })
+      yield* turns
+      assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, interrupted: 3 })
+    }))
+})

@@ -1,0 +1,56 @@
+import { Deferred, Effect } from "effect"
+
+/**
+ * A `process` under the test's control: a unit starts, says so, and ends when the test says how.
+ */
+export const makeStage = <E = string>() => {
+  const started: Array<number> = []
+  const interrupted: Array<number> = []
+  const inside = new Map<number, Deferred.Deferred<number, E>>()
+  let most = 0
+  const of = (n: number) => {
+    const unit = inside.get(n)
+    if (unit === undefined) throw new Error(`expected unit ${n} to be running, got ${Array.from(inside.keys())}`)
+    return unit
+  }
+  return {
+    /** The bodies of all attempts that started, in order. */
+    started,
+    /** The bodies of all attempts that were interrupted, in order. */
+    interrupted,
+    /** The bodies inside `process`. */
+    get running() {
+      return Array.from(inside.keys())
+    },
+    /** The largest number that was ever inside `process` at once. */
+    get most() {
+      return most
+    },
+    process: (n: number): Effect.Effect<number, E> =>
+      Effect.suspend(() => {
+        const unit = Deferred.unsafeMake<number, E>(Effect.runSync(Effect.fiberId))
+        started.push(n)
+        inside.set(n, unit)
+        most = Math.max(most, inside.size)
+        return Deferred.await(unit).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => interrupted.push(n))),
+          Effect.ensuring(Effect.sync(() => inside.delete(n)))
+        )
+      }),
+    succeed: (n: number) => Effect.zipRight(Deferred.succeed(of(n), n * 10), turns),
+    fail: (n: number, error: E) => Effect.zipRight(Deferred.fail(of(n), error), turns),
+    /** Lets every running unit succeed, and those that start then, and so on. */
+    finish: Effect.suspend(function finish(): Effect.Effect<void> {
+      if (inside.size === 0) return Effect.void
+      for (const [n, unit] of inside) Deferred.unsafeDone(unit, Effect.succeed(n * 10))
+      return Effect.zipRight(turns, Effect.suspend(finish))
+    })
+  }
+}
+
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
+
+/** Lets everything happen that needs neither time nor the test. */
+export const turns: Effect.Effect<void> = Effect.repeatN(turn, 4)
