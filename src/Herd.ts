@@ -278,7 +278,7 @@ type ClosesItsScope<R> = Scope.Scope extends R ?
  */
 export const make = <In, Out, E = never, R = never, RRetry = never, RCallback = never>(
   options: Options<In, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>
-): Effect.Effect<Herd<In, Out, E>, never, NoInfer<R | RRetry | RCallback> | Scope.Scope> => internal.make(options)
+): Effect.Effect<Herd<In, Out, E>, never, R | RRetry | RCallback | Scope.Scope> => internal.make(options)
 
 // ------------------------------------------------------------------------------------------------------ layers
 

@@ -18,7 +18,7 @@ import { makeLogs } from "./utils/logs.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
 /** A herd in a scope that the test closes. */
-const scoped = <A, R>(make: Effect.Effect<A, never, R | Scope.Scope>) =>
+const scoped = <A, R>(make: Effect.Effect<A, never, R>) =>
   Effect.gen(function*() {
     const scope = yield* Scope.make()
     const herd = yield* Scope.extend(make, scope)

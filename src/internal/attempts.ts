@@ -288,12 +288,7 @@ export class Attempts<In, Out, E, R> {
   private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {
     return Effect.catchAllCause(
       Effect.suspend(call),
-      (cause) =>
-        Effect.annotateLogs(
-          Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause),
-          "herd",
-          this.name
-        )
+      (cause) => this.annotated(Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause))
     )
   }
 

@@ -7,8 +7,8 @@ import * as Stream from "effect/Stream"
 /** The longest body that is read. */
 const MAX = 4096
 
-/** How much more is swallowed, so that the client reads an answer and not a reset connection. */
-const DRAIN = 256 * 1024
+/** How much is swallowed, so that the client reads an answer and not a reset connection. */
+const DRAIN = 16 * 1024 * 1024
 
 /**
  * The request's body as text, `None` if it is too long. The platform's own limit resets the connection, and its decoding

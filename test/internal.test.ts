@@ -1,0 +1,304 @@
+/**
+ * The parts below the public interface whose contract is worth a test of its own.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Chunk,
+  Effect,
+  FastCheck,
+  Fiber,
+  Metric,
+  MetricBoundaries,
+  MetricKey,
+  MetricLabel,
+  MetricPair,
+  MetricState,
+  Option,
+  Queue
+} from "effect"
+import { Backlog, Nothing } from "../src/internal/backlog.ts"
+import { Fifo } from "../src/internal/fifo.ts"
+import { Heap } from "../src/internal/heap.ts"
+import { Job } from "../src/internal/job.ts"
+import { serialize } from "../src/internal/prometheus.ts"
+
+describe("Fifo", () => {
+  it("behaves as an array under any sequence of push, unshift, shift and retain", () => {
+    const command = FastCheck.oneof(
+      {
+        weight: 5,
+        arbitrary: FastCheck.record({
+          kind: FastCheck.constant("push"),
+          times: FastCheck.integer({ min: 1, max: 1_500 })
+        })
+      },
+      {
+        weight: 4,
+        arbitrary: FastCheck.record({
+          kind: FastCheck.constant("shift"),
+          times: FastCheck.integer({ min: 1, max: 1_500 })
+        })
+      },
+      {
+        weight: 2,
+        arbitrary: FastCheck.record({
+          kind: FastCheck.constant("unshift"),
+          times: FastCheck.integer({ min: 1, max: 1_100 })
+        })
+      },
+      {
+        weight: 1,
+        arbitrary: FastCheck.record({
+          kind: FastCheck.constant("retain"),
+          times: FastCheck.integer({ min: 1, max: 7 })
+        })
+      }
+    )
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(command, { maxLength: 20 }), (commands) => {
+        const fifo = new Fifo<number>()
+        let model: Array<number> = []
+        let next = 0
+        for (const { kind, times } of commands) {
+          if (kind === "retain") {
+            fifo.retain((n) => n % (times + 1) !== 0)
+            model = model.filter((n) => n % (times + 1) !== 0)
+          } else {
+            for (let n = 0; n < times; n++) {
+              if (kind === "push") model.push(++next) && fifo.push(next)
+              else if (kind === "unshift") model.unshift(++next) && fifo.unshift(next)
+              else if (model.length > 0) assert.strictEqual(fifo.shift(), model.shift())
+            }
+          }
+          assert.strictEqual(fifo.length, model.length)
+        }
+        while (model.length > 0) assert.strictEqual(fifo.shift(), model.shift())
+      }),
+      { numRuns: 100 }
+    )
+  })
+})
+
+describe("Heap", () => {
+  it("gives its elements in order, whatever the order they came in, also after retain", () => {
+    FastCheck.assert(
+      FastCheck.property(FastCheck.array(FastCheck.integer()), FastCheck.integer({ min: 1, max: 5 }), (numbers, k) => {
+        const heap = new Heap<number>((self, that) => self < that)
+        for (const n of numbers) heap.push(n)
+        heap.retain((n) => n % k === 0)
+        const expected = numbers.filter((n) => n % k === 0).toSorted((a, b) => a - b)
+        assert.strictEqual(heap.size, expected.length)
+        assert.strictEqual(heap.peek(), expected[0])
+        assert.deepStrictEqual(expected.map(() => heap.pop()), expected)
+        assert.isUndefined(heap.pop())
+      })
+    )
+  })
+})
+
+describe("Backlog", () => {
+  const make = (capacity: number) => {
+    let now = 0
+    let signals = 0
+    const backlog = new Backlog<number, never, never>({
+      capacity,
+      retrying: () => 0,
+      now: () => now,
+      onWork: () => signals++
+    })
+    return { backlog, tick: () => now++, signals: () => signals }
+  }
+
+  it.effect("is the backing and the strategy of an Effect Queue: units come out in order, and an empty one suspends nobody", () =>
+    Effect.gen(function*() {
+      const { backlog } = make(3)
+      const queue = yield* Queue.make(backlog, backlog)
+      assert.isTrue(Queue.unsafeOffer(queue, 1))
+      assert.isTrue(yield* Queue.offer(queue, 2))
+      assert.isTrue(yield* Queue.offerAll(queue, [3]))
+      assert.isFalse(Queue.unsafeOffer(queue, 4))
+      assert.isTrue(yield* Queue.isFull(queue))
+      const putter = yield* Effect.fork(Queue.offerAll(queue, [4, 5]))
+      yield* Effect.yieldNow()
+      assert.strictEqual(backlog.surplusSize(), 1)
+      const taken = yield* Effect.all([
+        Queue.take(queue),
+        Queue.take(queue),
+        Queue.take(queue),
+        Queue.take(queue),
+        Queue.take(queue)
+      ])
+      assert.deepStrictEqual(taken, [1, 2, 3, 4, 5])
+      assert.isTrue(yield* Fiber.join(putter))
+      assert.strictEqual(yield* Queue.take(queue), Nothing)
+      assert.strictEqual(backlog.accepted, 5)
+    }))
+
+  it("lets waiting senders in when half of the capacity is free, not before", () => {
+    const { backlog } = make(4)
+    for (const n of [1, 2, 3, 4]) backlog.offer(n)
+    let accepted: boolean | undefined
+    backlog.wait([5], (yes) => accepted = yes)
+    backlog.poll(undefined)
+    backlog.refill()
+    assert.isUndefined(accepted)
+    backlog.poll(undefined)
+    backlog.refill()
+    assert.isTrue(accepted)
+    assert.strictEqual(backlog.waiting, 3)
+  })
+
+  it("knows when a unit entered, at the precision of a turn, without a word per unit", () => {
+    const { backlog, tick } = make(10)
+    backlog.offer(1)
+    tick()
+    backlog.offer(2)
+    backlog.offer(3)
+    tick()
+    const entered = [1, 2, 3].map(() => {
+      backlog.poll(undefined)
+      return backlog.entered
+    })
+    assert.deepStrictEqual(entered, [0, 1, 1])
+  })
+
+  it("passes over what was discarded, and lets go of it before a gopher gets there", () => {
+    const { backlog } = make(10_000)
+    const jobs = Array.from(
+      { length: 1_000 },
+      (_, i) => new Job<number, never, never>(i, { id: undefined, priority: i % 3 })
+    )
+    for (const job of jobs) backlog.offer(job)
+    for (const job of jobs.slice(0, 999)) backlog.discard(job)
+    assert.deepStrictEqual([backlog.waiting, backlog.length()], [1, 1])
+    assert.strictEqual(backlog.poll(undefined), jobs[999])
+    assert.strictEqual(backlog.poll(undefined), Nothing)
+  })
+
+  it("puts a unit back at the head, ahead of its own priority only", () => {
+    const { backlog } = make(10)
+    const urgent = new Job<number, never, never>(9, { id: undefined, priority: 1 })
+    backlog.offer(1)
+    backlog.offer(2)
+    backlog.poll(undefined)
+    backlog.putBack(1)
+    backlog.offer(urgent)
+    assert.deepStrictEqual([backlog.poll(undefined), backlog.poll(undefined), backlog.poll(undefined)], [urgent, 1, 2])
+  })
+
+  it("takes back the units of a sender that withdraws, and tells the others of the close", () => {
+    const { backlog } = make(1)
+    backlog.offer(0)
+    const answers: Array<string> = []
+    const withdraw = backlog.wait([1], (yes) => answers.push(`1 ${yes}`))
+    backlog.wait([2], (yes) => answers.push(`2 ${yes}`))
+    withdraw()
+    withdraw()
+    assert.strictEqual(backlog.surplusSize(), 1)
+    backlog.close()
+    assert.deepStrictEqual(answers, ["2 false"])
+    backlog.wait([3], (yes) => answers.push(`3 ${yes}`))
+    assert.deepStrictEqual(answers, ["2 false", "3 false"])
+    assert.isFalse(backlog.offer(4))
+    assert.deepStrictEqual(Chunk.toReadonlyArray(backlog.pollUpTo(Infinity)), [0])
+  })
+})
+
+describe("Prometheus text", () => {
+  const pair = <K extends Parameters<typeof MetricPair.unsafeMake>[0]>(
+    key: K,
+    state: MetricState.MetricState.Untyped
+  ) => MetricPair.unsafeMake(key, state)
+  const tagged = (name: string, tags: Record<string, string>, description?: string) =>
+    MetricKey.taggedWithLabels(
+      MetricKey.counter(name, { incremental: true, ...(description !== undefined && { description }) }),
+      Object.entries(tags).map(([key, value]) => MetricLabel.make(key, value))
+    )
+
+  it("writes HELP and TYPE once per name, sorts names, and ends with a line feed", () => {
+    const text = serialize([
+      pair(tagged("b_total", { x: "2" }, "B"), MetricState.counter(2)),
+      pair(MetricKey.gauge("a", { description: "A" }), MetricState.gauge(1.5)),
+      pair(tagged("b_total", { x: "1" }, "B"), MetricState.counter(1))
+    ])
+    assert.strictEqual(
+      text,
+      "# HELP a A\n# TYPE a gauge\na 1.5\n# HELP b_total B\n# TYPE b_total counter\nb_total{x=\"2\"} 2\nb_total{x=\"1\"} 1\n"
+    )
+  })
+
+  it("escapes labels and help, and makes names valid", () => {
+    const text = serialize([
+      pair(tagged("9 lives-total", { "a.b": "q\"s\\b\nn", "__own": "1" }, "line\none \\ two"), MetricState.counter(1))
+    ])
+    assert.strictEqual(
+      text,
+      "# HELP _9_lives_total line\\none \\\\ two\n# TYPE _9_lives_total counter\n_9_lives_total{_own=\"1\",a_b=\"q\\\"s\\\\b\\nn\"} 1\n"
+    )
+  })
+
+  it("calls a counter that may go down a gauge, and prints bigint, NaN and infinities", () => {
+    const text = serialize([
+      pair(MetricKey.counter("down"), MetricState.counter(3)),
+      pair(MetricKey.gauge("big", { bigint: true }) as never, MetricState.gauge(2n ** 60n)),
+      pair(MetricKey.gauge("nan"), MetricState.gauge(NaN)),
+      pair(MetricKey.gauge("up"), MetricState.gauge(Infinity)),
+      pair(MetricKey.gauge("vast"), MetricState.gauge(-Infinity))
+    ])
+    assert.include(text, "# TYPE down gauge\ndown 3\n")
+    assert.include(text, "big 1152921504606846976\n")
+    assert.include(text, "nan NaN\n")
+    assert.include(text, "up +Inf\n")
+    assert.include(text, "vast -Inf\n")
+  })
+
+  it("writes histograms with cumulative buckets, and +Inf from the count", () => {
+    const histogram = Metric.histogram("test_prometheus_seconds", MetricBoundaries.fromIterable([1, 5]), "T")
+    for (const value of [0.5, 2, 3, 10, NaN]) histogram.unsafeUpdate(value, [])
+    const text = serialize(
+      Metric.unsafeSnapshot().filter(({ metricKey }) => metricKey.name === "test_prometheus_seconds")
+    )
+    assert.strictEqual(
+      text,
+      [
+        "# HELP test_prometheus_seconds T",
+        "# TYPE test_prometheus_seconds histogram",
+        "test_prometheus_seconds_bucket{le=\"1\"} 1",
+        "test_prometheus_seconds_bucket{le=\"5\"} 3",
+        "test_prometheus_seconds_bucket{le=\"+Inf\"} 5",
+        "test_prometheus_seconds_sum NaN",
+        "test_prometheus_seconds_count 5",
+        ""
+      ].join("\n")
+    )
+  })
+
+  it("writes summaries and frequencies", () => {
+    const summary = MetricState.summary({
+      error: 0.1,
+      quantiles: [[0.5, Option.some(2)], [0.9, Option.none()]],
+      count: 1,
+      min: 2,
+      max: 2,
+      sum: 2
+    })
+    const text = serialize([
+      pair(
+        MetricKey.summary({ name: "s", maxAge: "1 minute", maxSize: 10, error: 0.1, quantiles: [0.5, 0.9] }),
+        summary
+      ),
+      pair(MetricKey.frequency("f"), MetricState.frequency(new Map([["a", 2], ["b", 3]])))
+    ])
+    assert.include(text, "# TYPE s summary\ns{quantile=\"0.5\"} 2\ns{quantile=\"0.9\"} NaN\ns_sum 2\ns_count 1\n")
+    assert.include(text, "# TYPE f counter\nf{key=\"a\"} 2\nf{key=\"b\"} 3\n")
+  })
+
+  it("writes a series once, and of one name only the first type", () => {
+    const text = serialize([
+      pair(tagged("twice_total", { a: "1", b: "2" }), MetricState.counter(1)),
+      pair(tagged("twice_total", { b: "2", a: "1" }), MetricState.counter(9)),
+      pair(MetricKey.gauge("twice_total"), MetricState.gauge(7))
+    ])
+    assert.strictEqual(text, "# TYPE twice_total counter\ntwice_total{a=\"1\",b=\"2\"} 1\n")
+  })
+})
