@@ -5,7 +5,7 @@ import { Context, Duration, Effect, Exit, Layer, Logger, LogLevel, Scope } from 
 import { Herd, HerdApi, HerdError, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { createServer } from "node:http"
-import { connect } from "node:net"
+import { connect, type Socket } from "node:net"
 import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
@@ -324,7 +324,7 @@ describe("HerdServer.layer", () => {
       const context = yield* Layer.buildWithScope(serve(), scope)
       const port = Number(new URL(Context.get(context, HerdServer.HerdServer).url).port)
       const open = (text: string) =>
-        Effect.async<import("node:net").Socket>((resume) => {
+        Effect.async<Socket>((resume) => {
           const socket = connect(port, "127.0.0.1", () => {
             socket.on("error", () => {})
             if (text !== "") socket.write(text)

@@ -65,9 +65,15 @@ describe("Fifo", () => {
             model = model.filter((n) => n % (times + 1) !== 0)
           } else {
             for (let n = 0; n < times; n++) {
-              if (kind === "push") model.push(++next) && fifo.push(next)
-              else if (kind === "unshift") model.unshift(++next) && fifo.unshift(next)
-              else if (model.length > 0) assert.strictEqual(fifo.shift(), model.shift())
+              if (kind === "push") {
+                model.push(++next)
+                fifo.push(next)
+              } else if (kind === "unshift") {
+                model.unshift(++next)
+                fifo.unshift(next)
+              } else if (model.length > 0) {
+                assert.strictEqual(fifo.shift(), model.shift())
+              }
             }
           }
           assert.strictEqual(fifo.length, model.length)

@@ -2,7 +2,7 @@
  * What the compiler infers, and what it refuses. `npm run check` runs these; here they only have to load.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
-import type { Layer } from "effect"
+import type { ConfigError, Layer } from "effect"
 import { Config, Context, Effect, Schedule, type Scope, type Stream } from "effect"
 import { Herd, type HerdError, HerdRouter, type Outcome, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
@@ -80,7 +80,7 @@ describe("types", () => {
       Crawler,
       Effect.map(Config.integer("SIZE"), (size) => ({ process: fetchPage, size }))
     )
-    expectTypeOf(configured).toEqualTypeOf<Layer.Layer<Crawler, import("effect").ConfigError.ConfigError, Http>>()
+    expectTypeOf(configured).toEqualTypeOf<Layer.Layer<Crawler, ConfigError.ConfigError, Http>>()
   })
 
   it("a server or router requires the herds that it is given", () => {

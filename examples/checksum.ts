@@ -1,0 +1,211 @@
+/**
+ * SHA-256 of every file below a directory, in the format of `sha256sum`, by a herd that can be resized while it runs.
+ *
+ *     npx tsx examples/checksum.ts --dir node_modules --size 8 --port 2112 --out checksums.txt
+ *     curl -XPATCH 127.0.0.1:2112/herd -d '{"num": 2}'      # in another terminal
+ */
+import { FileSystem } from "@effect/platform"
+import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
+import { Cause, Clock, Console, Context, Data, Effect, Exit, Layer, Logger, LogLevel, Schedule, Stream } from "effect"
+import { Herd, type Outcome } from "gofherd"
+import * as HerdServer from "gofherd/HerdServer"
+import { createHash } from "node:crypto"
+import { createReadStream } from "node:fs"
+import { readdir } from "node:fs/promises"
+import { resolve } from "node:path"
+import { parseArgs } from "node:util"
+
+const HELP = "usage: checksum.ts [--dir node_modules] [--size 8] [--port 2112] [--out checksums.txt]"
+
+class CannotRead extends Data.TaggedError("CannotRead")<{ readonly path: string; readonly reason: string }> {
+  override get message() {
+    return this.reason
+  }
+}
+
+interface File {
+  readonly path: string
+  /** Its place in the order of paths. */
+  readonly index: number
+}
+
+interface Checksum {
+  readonly hex: string
+  readonly bytes: number
+}
+
+class Checksums extends Context.Tag("checksum")<
+  Checksums,
+  Herd.Herd<File, Checksum, CannotRead>
+>() {}
+
+// ------------------------------------------------------------------------------------------------------ one file
+
+const hashFile = ({ path }: File): Effect.Effect<Checksum, CannotRead> =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const hash = createHash("sha256")
+      let bytes = 0
+      for await (const chunk of createReadStream(path, { signal })) {
+        hash.update(chunk as Buffer)
+        bytes += (chunk as Buffer).length
+      }
+      return { hex: hash.digest("hex"), bytes }
+    },
+    catch: (cause) => new CannotRead({ path, reason: reasonOf(cause) })
+  })
+
+/** As `sha256sum` prints it: a name with a backslash or a line break is escaped, and its line begins with a backslash. */
+const formatLine = (path: string, hex: string) => {
+  const escaped = path.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r")
+  return `${escaped === path ? "" : "\\"}${hex}  ${escaped}\n`
+}
+
+// ------------------------------------------------------------------------------------------------------ all files
+
+/** All regular files below the directory, in the order of their paths, byte by byte; links are not followed. */
+const listFiles = (dir: string, skip: ReadonlySet<string>): Effect.Effect<{
+  readonly files: ReadonlyArray<string>
+  readonly unreadable: ReadonlyArray<CannotRead>
+}> =>
+  Effect.gen(function*() {
+    const files: Array<string> = []
+    const unreadable: Array<CannotRead> = []
+    const visit = (dir: string): Effect.Effect<void> =>
+      Effect.tryPromise({
+        try: () => readdir(dir, { withFileTypes: true }),
+        catch: (cause) => new CannotRead({ path: dir, reason: reasonOf(cause) })
+      }).pipe(
+        Effect.flatMap((entries) => {
+          // A directory's name stands before the slash and what is in it, so it is sorted with the slash.
+          const keyed = entries.map((entry) => ({
+            entry,
+            key: Buffer.from(entry.isDirectory() ? `${entry.name}/` : entry.name)
+          }))
+          keyed.sort((self, that) => Buffer.compare(self.key, that.key))
+          return Effect.forEach(keyed, ({ entry }) => {
+            const path = `${dir}/${entry.name}`
+            if (entry.isDirectory()) return visit(path)
+            if (entry.isFile() && !skip.has(resolve(path))) files.push(path)
+            return Effect.void
+          }, { discard: true })
+        }),
+        Effect.catchAll((error) => Effect.sync(() => unreadable.push(error)))
+      )
+    yield* visit(dir)
+    return { files, unreadable }
+  })
+
+const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
+
+/** Puts outcomes, which come in the order of completion, into the order of paths. */
+const inOrder = <A extends { readonly work: { readonly body: File } }, E, R>(outcomes: Stream.Stream<A, E, R>) =>
+  Stream.mapAccum(outcomes, { next: 0, early: new Map<number, A>() }, ({ early, next }, outcome) => {
+    early.set(outcome.work.body.index, outcome)
+    const ready: Array<A> = []
+    for (let now = early.get(next); now !== undefined; now = early.get(++next)) {
+      ready.push(now)
+      early.delete(next)
+    }
+    return [{ next, early }, ready]
+  }).pipe(Stream.mapConcat((ready) => ready))
+
+// ------------------------------------------------------------------------------------------------------ progress
+
+const number = (n: number) => n.toLocaleString("en")
+
+/** One line, redrawn in place, on a terminal; nothing elsewhere. */
+const showProgress = (total: number, began: number) =>
+  Effect.gen(function*() {
+    if (!process.stderr.isTTY) return
+    const herd = yield* Checksums
+    const draw = Effect.gen(function*() {
+      const { failed, running, size, succeeded } = yield* herd.state
+      const done = succeeded + failed
+      const rate = done / Math.max(0.001, ((yield* Clock.currentTimeMillis) - began) / 1_000)
+      const left = rate > 0 ? `${number(Math.ceil((total - done) / rate))} s left` : "…"
+      const line = `${number(done)}/${number(total)} files  ${
+        number(Math.round(rate))
+      }/s  ${left}  ${running} of ${size} gophers busy`
+      process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}`)
+    })
+    const clear = Effect.sync(() => process.stderr.write("\r\x1b[K"))
+    yield* Effect.addFinalizer(() => clear)
+    yield* Effect.forkScoped(Effect.repeat(draw, Schedule.spaced("100 millis")))
+  })
+
+// ------------------------------------------------------------------------------------------------------ the program
+
+const program = (dir: string, out: string) =>
+  Effect.gen(function*() {
+    const fs = yield* FileSystem.FileSystem
+    const herd = yield* Checksums
+    const began = yield* Clock.currentTimeMillis
+    // Written beside its place and moved there when it is whole.
+    const partial = `${out}.partial`
+    const { files, unreadable } = yield* listFiles(dir, new Set([resolve(out), resolve(partial)]))
+    const failures = unreadable.map(({ path, reason }) => `${path}: ${reason}`)
+    let bytes = 0
+
+    const describe = (outcome: Outcome.Outcome<File, Checksum, CannotRead>) => {
+      const { exit, work: { body: { path } } } = outcome
+      if (Exit.isSuccess(exit)) {
+        bytes += exit.value.bytes
+        return formatLine(path, exit.value.hex)
+      }
+      failures.push(`${path}: ${Cause.pretty(exit.cause)}`)
+      return ""
+    }
+
+    yield* Effect.scoped(Effect.gen(function*() {
+      yield* showProgress(files.length, began)
+      yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(partial)))
+      yield* herd.stream(Stream.fromIterable(files.map((path, index) => ({ path, index })))).pipe(
+        inOrder,
+        Stream.map(describe),
+        Stream.filter((line) => line !== ""),
+        Stream.encodeText,
+        Stream.run(fs.sink(partial))
+      )
+      yield* fs.rename(partial, out)
+    }))
+
+    for (const failure of failures) yield* Console.error(`failed: ${failure}`)
+    const seconds = ((yield* Clock.currentTimeMillis) - began) / 1_000
+    const hashed = `${number(files.length - failures.length + unreadable.length)} files, ${number(bytes)} bytes`
+    yield* Console.log(`${hashed} in ${seconds.toFixed(1)} s, ${failures.length} failed: ${out}`)
+    if (failures.length > 0) process.exitCode = 1
+  })
+
+const main = Effect.gen(function*() {
+  const { values } = yield* Effect.try({
+    try: () =>
+      parseArgs({
+        options: {
+          dir: { type: "string", default: "node_modules" },
+          size: { type: "string", default: "8" },
+          port: { type: "string", default: "2112" },
+          out: { type: "string", default: "checksums.txt" }
+        }
+      }),
+    catch: (cause) => new Error(`${reasonOf(cause)}\n${HELP}`)
+  })
+  const HerdLive = Herd.layer(Checksums, { process: hashFile, size: Number(values.size), maxSize: 1_000 })
+  const ServerLive = HerdServer.layer({ herds: [Checksums], port: Number(values.port) })
+  const dir = values.dir.replace(/(?<=.)\/+$/, "")
+  yield* Effect.provide(program(dir, values.out), Layer.provideMerge(ServerLive, HerdLive))
+})
+
+main.pipe(
+  Effect.provide(NodeFileSystem.layer),
+  Effect.catchAllCause((cause) =>
+    Cause.isInterruptedOnly(cause) ? Effect.failCause(cause) : Effect.zipRight(
+      Console.error(`checksum: ${reasonOf(Cause.squash(cause))}`),
+      Effect.sync(() => {
+        process.exitCode = 1
+      })
+    )
+  ),
+  Logger.withMinimumLogLevel(LogLevel.Error),
+  NodeRuntime.runMain({ teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : 130) })
+)

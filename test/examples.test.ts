@@ -1,0 +1,242 @@
+/**
+ * Every example, run as its first lines say, in a process of its own, and its output looked at.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Schedule, type Scope } from "effect"
+import { type ChildProcess, execFileSync, spawn } from "node:child_process"
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createServer, type RequestListener } from "node:http"
+import { connect } from "node:net"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { ask } from "./utils/http.ts"
+
+const root = new URL("..", import.meta.url).pathname
+
+interface Running {
+  readonly child: ChildProcess
+  readonly stdout: () => string
+  readonly stderr: () => string
+  /** The exit code, or the signal that ended it. */
+  readonly ended: Effect.Effect<number | string>
+}
+
+/** `npx tsx examples/NAME.ts ...args`, killed at the end of the test if it still runs. */
+const example = (name: string, args: ReadonlyArray<string> = []): Effect.Effect<Running, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const child = spawn(process.execPath, ["--import", "tsx", `examples/${name}.ts`, ...args], { cwd: root })
+      const ended = Deferred.unsafeMake<number | string>(Effect.runSync(Effect.fiberId))
+      let stdout = ""
+      let stderr = ""
+      child.stdout.on("data", (chunk) => stdout += String(chunk))
+      child.stderr.on("data", (chunk) => stderr += String(chunk))
+      child.on("close", (code, signal) => Deferred.unsafeDone(ended, Effect.succeed(code ?? signal ?? "")))
+      return { child, stdout: () => stdout, stderr: () => stderr, ended: Deferred.await(ended) }
+    }),
+    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
+  )
+
+/** Asks until somebody listens there. */
+const askSoon = (url: string) =>
+  Effect.retry(
+    Effect.tryPromise(() => fetch(url).then((response) => response.text())),
+    { schedule: Schedule.spaced("50 millis"), times: 200 }
+  )
+
+const folder = Effect.acquireRelease(
+  Effect.sync(() => mkdtempSync(join(tmpdir(), "gofherd-"))),
+  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
+)
+
+const server = (listener: RequestListener) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
+      const server = createServer(listener).listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = address !== null && typeof address === "object" ? address.port : 0
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close: () => server.close() }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+/** A port that nobody listens on. */
+const freePort = Effect.map(Effect.scoped(server(() => {})), ({ url }) => Number(new URL(url).port))
+
+describe("quickstart", () => {
+  it.scopedLive(
+    "does nothing until it is turned up by curl, then prints ten lines and exits 0",
+    () =>
+      Effect.gen(function*() {
+        const run = yield* example("quickstart")
+        assert.strictEqual(yield* askSoon("http://127.0.0.1:5555/herd"), "{\"num\":0,\"msg\":\"success\"}")
+        assert.strictEqual(run.stdout(), "")
+        const answer = execFileSync("curl", ["-sS", "-XPATCH", "127.0.0.1:5555/herd", "-d", "{\"num\": 10}"], {
+          encoding: "utf8"
+        })
+        assert.strictEqual(answer, "{\"num\":10,\"msg\":\"success\"}")
+        assert.strictEqual(yield* run.ended, 0)
+        const lines = Array.from({ length: 10 }, (_, n) => `workID:${n}, status: success, result:${n + 10}`)
+        assert.deepStrictEqual(run.stdout().trimEnd().split("\n").toSorted(), lines.toSorted())
+        assert.strictEqual(run.stderr(), "")
+      }),
+    30_000
+  )
+})
+
+describe("sites", () => {
+  it.scopedLive(
+    "prints the latency of each site and the name and cause of each failure, after retries with backoff",
+    () =>
+      Effect.gen(function*() {
+        let flaky = 0
+        const asked: Array<number> = []
+        const fast = yield* server((_, response) => response.end("hello"))
+        const slow = yield* server((_, response) => setTimeout(() => response.end("at last"), 400))
+        const third = yield* server((_, response) => {
+          asked.push(Date.now())
+          response.writeHead(++flaky < 3 ? 503 : 200).end()
+        })
+        const missing = yield* server((_, response) => response.writeHead(404).end())
+        const gone = yield* Effect.scoped(server(() => {}))
+        const dir = yield* folder
+        const csv = join(dir, "sites.csv")
+        writeFileSync(
+          csv,
+          `site,note\n${fast.url},fast\r\n"${slow.url}"\n\n${third.url}\n${missing.url}\n${gone.url},refuses\n`
+        )
+        const run = yield* example("sites", [csv])
+        assert.strictEqual(yield* run.ended, 0)
+        const lines = run.stdout().trimEnd().split("\n")
+        const line = (url: string) =>
+          lines.find((line) => line.includes(url)) ?? assert.fail(`no line for ${url} in ${run.stdout()}`)
+        assert.strictEqual(lines.length, 5)
+        assert.match(line(fast.url), /^site: http:\/\/127.0.0.1:\d+, latency: \d+ms$/)
+        const slowness = Number(/latency: (\d+)ms$/.exec(line(slow.url))?.[1])
+        assert.isAtLeast(slowness, 390)
+        assert.match(line(third.url), /, latency: \d+ms \(3 attempts\)$/)
+        assert.match(line(missing.url), /, failed: ResponseError: status 404$/)
+        assert.match(line(gone.url), /, failed: RequestError: connect ECONNREFUSED 127.0.0.1:\d+ \(4 attempts\)$/)
+        const [first = 0, second = 0, last = 0] = asked
+        assert.isAtLeast(second - first, 150)
+        assert.isAtLeast(last - second, 310)
+      }),
+    30_000
+  )
+})
+
+describe("checksum", () => {
+  const sha256sum = (dir: string) =>
+    execFileSync("bash", ["-c", `find "$0" -type f -print0 | LC_ALL=C sort -z | xargs -0 sha256sum`, dir], {
+      encoding: "utf8"
+    })
+
+  /** Names that sort and print in unexpected ways, an empty file, a large one, a link. */
+  const fill = (dir: string) => {
+    for (
+      const path of ["a/b", "a.b", "a-b/c", "z", "Ä/ö", "sp ace", "line\nbreak", "back\\slash", "ret\rurn", "empty"]
+    ) {
+      const whole = join(dir, path)
+      mkdirSync(join(whole, ".."), { recursive: true })
+      writeFileSync(whole, path === "empty" ? "" : path.repeat(100))
+    }
+    for (let n = 0; n < 200; n++) writeFileSync(join(dir, `many-${n}`), `${n}`)
+    writeFileSync(join(dir, "large"), Buffer.alloc(5_000_000, "gofherd"))
+    symlinkSync(join(dir, "large"), join(dir, "link"))
+  }
+
+  it.scopedLive(
+    "writes what sha256sum writes, in path order, quietly, with a summary at the end",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const out = join(yield* folder, "sums")
+        fill(dir)
+        const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", "0", "--size", "4"])
+        assert.strictEqual(yield* run.ended, 0)
+        assert.strictEqual(readFileSync(out, "utf8"), sha256sum(dir))
+        assert.strictEqual(execFileSync("sha256sum", ["--check", "--quiet", out], { encoding: "utf8" }), "")
+        assert.match(run.stdout(), /^211 files, 5,00\d,\d{3} bytes in \d+\.\d s, 0 failed: .+\n$/)
+        assert.strictEqual(run.stderr(), "")
+      }),
+    30_000
+  )
+
+  it.scopedLive("can be resized, and answers, while it runs; and starts with --size 0", () =>
+    Effect.gen(function*() {
+      const dir = yield* folder
+      const out = join(yield* folder, "sums")
+      fill(dir)
+      const port = yield* freePort
+      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+      assert.strictEqual(yield* askSoon(`http://127.0.0.1:${port}/herd`), "{\"num\":0,\"msg\":\"success\"}")
+      assert.isFalse(existsSync(out))
+      const answer = yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 3}" })
+      assert.deepStrictEqual(answer.json, { num: 3, msg: "success" })
+      assert.strictEqual(yield* run.ended, 0)
+      assert.strictEqual(readFileSync(out, "utf8"), sha256sum(dir))
+    }), 30_000)
+
+  it.scopedLive("reports files that it can't read, does the rest, and exits 1", () =>
+    Effect.gen(function*() {
+      const dir = yield* folder
+      const out = join(yield* folder, "sums")
+      writeFileSync(join(dir, "fine"), "fine")
+      writeFileSync(join(dir, "vanishing"), "")
+      // Root may read what nobody may, but not a file that has gone since it was listed.
+      const port = yield* freePort
+      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+      yield* askSoon(`http://127.0.0.1:${port}/herd`)
+      rmSync(join(dir, "vanishing"))
+      yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 1}" })
+      assert.strictEqual(yield* run.ended, 1)
+      assert.match(run.stderr(), /^failed: .*vanishing: .*ENOENT/)
+      assert.match(run.stdout(), /^1 files, 4 bytes in .* s, 1 failed/)
+      assert.match(readFileSync(out, "utf8"), /^[0-9a-f]{64} {2}.*fine\n$/)
+    }), 30_000)
+
+  it.scopedLive("says what is wrong with its arguments, and exits 1", () =>
+    Effect.gen(function*() {
+      for (
+        const [args, message] of [
+          [["--size", "many"], "expected size to be an integer from 0 to 1000, got NaN"],
+          [["--port", "99999"], "expected port to be an integer from 0 to 65535, got 99999"],
+          [["--nonsense"], "Unknown option '--nonsense'"]
+        ] as const
+      ) {
+        const run = yield* example("checksum", args)
+        assert.strictEqual(yield* run.ended, 1)
+        assert.include(run.stderr(), message)
+      }
+    }), 30_000)
+
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    it.scopedLive(
+      `stops cleanly within 2 s of ${signal}, with a client connected, and leaves nothing behind`,
+      () =>
+        Effect.gen(function*() {
+          const dir = yield* folder
+          const outDir = yield* folder
+          const out = join(outDir, "sums")
+          fill(dir)
+          const port = yield* freePort
+          const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+          yield* askSoon(`http://127.0.0.1:${port}/herd`)
+          const socket = connect(port, "127.0.0.1")
+          yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
+          socket.on("error", () => {})
+          yield* Effect.async<void>((resume) => {
+            socket.once("connect", () => resume(Effect.void))
+          })
+          const began = performance.now()
+          run.child.kill(signal)
+          const code = yield* run.ended
+          assert.isBelow(performance.now() - began, 2_000)
+          assert.strictEqual(code, 130)
+          assert.strictEqual(execFileSync("ls", ["-A", outDir], { encoding: "utf8" }), "")
+        }),
+      30_000
+    )
+  }
+})
