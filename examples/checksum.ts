@@ -23,6 +23,12 @@ class CannotRead extends Data.TaggedError("CannotRead")<{ readonly path: string;
   }
 }
 
+class BadUsage extends Data.TaggedError("BadUsage")<{ readonly reason: string }> {
+  override get message() {
+    return `${this.reason}\n${HELP}`
+  }
+}
+
 interface File {
   readonly path: string
   /** Its place in the order of paths. */
@@ -188,7 +194,7 @@ const main = Effect.gen(function*() {
           out: { type: "string", default: "checksums.txt" }
         }
       }),
-    catch: (cause) => new Error(`${reasonOf(cause)}\n${HELP}`)
+    catch: (cause) => new BadUsage({ reason: reasonOf(cause) })
   })
   const HerdLive = Herd.layer(Checksums, { process: hashFile, size: Number(values.size), maxSize: 1_000 })
   const ServerLive = HerdServer.layer({ herds: [Checksums], port: Number(values.port) })

@@ -25,7 +25,7 @@ describe("process (G7)", () => {
       throw new Error("threw")
     },
     "throws inside an Effect": () =>
-      Effect.sync(() => {
+      Effect.sync((): number => {
         throw new Error("threw inside")
       }),
     "interrupts itself": () => Effect.interrupt,

@@ -91,6 +91,8 @@ describe("types", () => {
     expectTypeOf<Indexer>().not.toExtend<Layer.Layer.Context<typeof routes>>()
   })
 
+  // What the compiler is expected to refuse, the diagnostics need not find again.
+  // @effect-diagnostics missingEffectContext:skip-file missingEffectError:skip-file
   it("a wrong body, a missing service and an unhandled error do not compile", () => {
     const wrong = (herd: Herd.Herd<URL, string, FetchError>) => {
       // @ts-expect-error a string is no URL

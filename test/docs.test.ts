@@ -1,0 +1,136 @@
+/**
+ * What strangers will do: install the package, and copy code from the README and the docs.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
+import { promisify } from "node:util"
+import { afterAll, beforeAll } from "vitest"
+
+const root = new URL("..", import.meta.url).pathname
+const run = promisify(execFile)
+const tsc = join(root, "node_modules/typescript/bin/tsc")
+
+/** A fresh project beside nothing: the built package and its peers. */
+let project: string
+
+beforeAll(async () => {
+  project = mkdtempSync(join(tmpdir(), "gofherd-user-"))
+  const installed = join(project, "node_modules/gofherd")
+  mkdirSync(installed, { recursive: true })
+  cpSync(join(root, "package.json"), join(installed, "package.json"))
+  await run(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json"), "--outDir", join(installed, "dist")])
+  for (const name of ["effect", "@effect", "@types", "undici-types"]) {
+    symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
+  }
+  writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
+  writeFileSync(
+    join(project, "tsconfig.json"),
+    JSON.stringify({
+      compilerOptions: {
+        target: "ES2022",
+        lib: ["ES2022", "DOM"],
+        module: "NodeNext",
+        strict: true,
+        exactOptionalPropertyTypes: true,
+        noEmit: true,
+        types: ["node"]
+      }
+    })
+  )
+}, 120_000)
+
+afterAll(() => rmSync(project, { recursive: true, force: true }))
+
+/** The blocks of code in a text, with the language of each. */
+const blocks = (text: string, language: string) =>
+  Array.from(text.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, "gs")), ([, code = ""]) => code)
+
+const readme = readFileSync(join(root, "README.md"), "utf8")
+
+const sources = readdirSync(join(root, "src")).filter((name) => name.endsWith(".ts"))
+const docs = (name: string) => readFileSync(join(root, "src", name), "utf8").replace(/^ *\* ?/gm, "")
+
+describe("the built package", () => {
+  it("runs from ESM, and hides its internals", async () => {
+    writeFileSync(
+      join(project, "use.mjs"),
+      `
+      import { Effect } from "effect"
+      import { Herd, HerdApi, HerdError, HerdMetrics, HerdRouter } from "gofherd"
+      import { make } from "gofherd/Herd"
+      import * as HerdServer from "gofherd/HerdServer"
+      if ([Herd, HerdApi, HerdError, HerdMetrics, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
+      const hidden = await import("gofherd/internal/herd").then(() => "visible", (error) => error.code)
+      const result = await Effect.runPromise(Effect.scoped(Effect.flatMap(make({ process: (n) => Effect.succeed(n + 1) }), (herd) => herd.run(1))))
+      console.log(result, hidden)
+      `
+    )
+    const { stdout } = await run(process.execPath, [join(project, "use.mjs")])
+    assert.strictEqual(stdout, "2 ERR_PACKAGE_PATH_NOT_EXPORTED\n")
+  })
+
+  it(
+    "has types that check, also without skipLibCheck, and so has every example of the README and the docs",
+    async () => {
+      const code = [
+        ...blocks(readme, "ts").map((code, n) => [`readme-${n}`, code] as const),
+        ...sources.flatMap((name) =>
+          blocks(docs(name), "ts").map((code, n) => [`${name.replace(".ts", "")}-${n}`, code] as const)
+        )
+      ]
+      assert.isAtLeast(code.length, 10)
+      for (const [name, text] of code) writeFileSync(join(project, `${name}.ts`), `${text}\nexport {}\n`)
+      const result = await run(process.execPath, [tsc, "-p", project], { encoding: "utf8" }).then(
+        () => "",
+        (error) => String(error.stdout)
+      )
+      // The types of platform-node-shared ask for those of ws, which it does not bring.
+      const ours = result.split("\n").filter((line) => /^\S/.test(line) && !line.startsWith("node_modules/@effect/"))
+      assert.deepStrictEqual(ours, [])
+    },
+    120_000
+  )
+})
+
+describe("the documentation", () => {
+  it("shows, in the README, a program whose output is what it says", async () => {
+    const [program = ""] = blocks(readme, "ts")
+    const [output = ""] = blocks(readme, "text")
+    writeFileSync(join(project, "readme.ts"), program.replace("port: 2112", "port: 0"))
+    const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+    const { stdout } = await run(process.execPath, ["--import", tsx, "readme.ts"], { cwd: project })
+    assert.deepStrictEqual(stdout.trim().split("\n").toSorted(), output.trim().split("\n").toSorted())
+  }, 30_000)
+
+  it("describes every export, with @since and @category", () => {
+    for (const name of sources.filter((name) => name !== "index.ts")) {
+      const text = readFileSync(join(root, "src", name), "utf8")
+      for (
+        const [declaration] of text.matchAll(/^(?: {2})?export (?:const|class|interface|type|declare namespace) \w+/gm)
+      ) {
+        const before = text.slice(0, text.indexOf(`\n${declaration}`)).trimEnd()
+        const comment = before.slice(before.lastIndexOf("/**"))
+        assert.isTrue(before.endsWith("*/"), `expected a comment before ${declaration} in ${name}`)
+        assert.match(comment, /@since \d+\.\d+\.\d+/, `${declaration} in ${name}`)
+        assert.match(comment, /@category \w+/, `${declaration} in ${name}`)
+      }
+    }
+  })
+
+  it("lists every metric, and every option with its default, in the README", () => {
+    const metrics = Array.from(
+      readFileSync(join(root, "src/HerdMetrics.ts"), "utf8").matchAll(/"(gofherd_\w+)"/g),
+      ([, name = ""]) => name
+    )
+    assert.strictEqual(metrics.length, 12)
+    for (const metric of metrics) assert.include(readme, `\`${metric}\``)
+    const options =
+      readFileSync(join(root, "src/Herd.ts"), "utf8").split("interface CommonOptions")[1]?.split("\n}")[0] ?? ""
+    for (const [, option = ""] of options.matchAll(/^ {2}readonly (\w+)\?/gm)) assert.include(readme, `\`${option}\``)
+  })
+})
