@@ -101,6 +101,8 @@ export interface Herd<in out In, out Out, out E = never> extends Control {
   readonly close: Effect.Effect<void>
   /**
    * The outcomes of `send`, `sendAll` and `trySend`, in order of completion, each delivered once: several readers share them.
+   * They are handed out in batches: a reader that ends early takes the rest of its batch with it. Read them in one go, or
+   * use `run` or `stream` for a result that somebody waits for.
    * Ends when the herd is drained. While `outcomes.capacity` of them are unread, gophers start nothing new.
    */
   readonly outcomes: Stream.Stream<Outcome<In, Out, E>>

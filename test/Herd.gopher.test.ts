@@ -137,6 +137,21 @@ describe("a gopher that owns a resource", () => {
     }))
   })
 
+  it.scoped("takes nothing from trySend by hand-off before it has its resource (G4)", () =>
+    Effect.gen(function*() {
+      const acquired = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        gopher: Effect.as(Deferred.await(acquired), (n: number) => Effect.as(Effect.never, n)),
+        capacity: 0,
+        outcomes: "discard"
+      })
+      yield* turns
+      assert.isFalse(yield* herd.trySend(1))
+      yield* Deferred.succeed(acquired, undefined)
+      yield* turns
+      assert.deepStrictEqual([yield* herd.trySend(1), yield* herd.trySend(2)], [true, false])
+    }))
+
   it.scoped("retires at once while it acquires or waits to try again", () =>
     Effect.gen(function*() {
       let interrupted = 0

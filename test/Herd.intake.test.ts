@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Option, Stream } from "effect"
+import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
 import { Herd, HerdError } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -148,6 +148,31 @@ describe("sendAll", () => {
       assert.strictEqual((yield* herd.state).accepted, 4)
       yield* stage.finish
       assert.deepStrictEqual(stage.started, [1, 2, 3, 4])
+    }))
+
+  it.scoped("counts exactly, and is never interrupted, wherever the close or the end of the scope catches it (G9)", () =>
+    Effect.gen(function*() {
+      // A fiber yields after 2048 steps: the padding moves that point over the steps of sendAll.
+      for (let pad = 2_015; pad < 2_050; pad++) {
+        for (const ending of ["close", "scope"]) {
+          const scope = yield* Scope.make()
+          const herd = yield* Scope.extend(Herd.make({ process: Effect.succeed<number>, size: 0, capacity: 8 }), scope)
+          const padding = Effect.forEach(Array.from({ length: pad }), () => Effect.void, { discard: true })
+          const send = Effect.exit(Effect.zipRight(padding, herd.sendAll([1, 2, 3, 4, 5, 6])))
+          const senders = [yield* Effect.fork(send), yield* Effect.fork(send)]
+          yield* Effect.yieldNow()
+          yield* ending === "close" ? herd.close : Scope.close(scope, Exit.void)
+          let entered = 0
+          for (const sender of senders) {
+            const exit = yield* Fiber.join(sender)
+            if (Exit.isSuccess(exit)) entered += 6
+            else if (exit.cause._tag === "Fail") entered += exit.cause.error.accepted
+            else assert.fail(`expected HerdClosed, got ${exit.cause}`)
+          }
+          assert.strictEqual(entered, (yield* herd.state).accepted)
+          yield* Scope.close(scope, Exit.void)
+        }
+      }
     }))
 
   it.scoped("ends the iterator when it does not get to its end", () =>
@@ -300,6 +325,16 @@ describe("run", () => {
       assert.strictEqual(yield* Fiber.join(first), 10)
       assert.strictEqual(yield* Fiber.join(third), 30)
       assert.deepStrictEqual(stage.started, [1, 3, 4])
+    }))
+
+  it.scoped("can be cancelled also in a herd that was made where nothing can be interrupted (G11)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Effect.uninterruptible(Herd.make({ process: stage.process }))
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* turns
+      yield* Fiber.interrupt(caller)
+      assert.deepStrictEqual(stage.interrupted, [1])
     }))
 
   it.scoped("interrupted while it waits for room, never enters (G11)", () =>

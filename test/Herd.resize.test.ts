@@ -48,11 +48,10 @@ describe("resize up", () => {
       let nextTurn = false
       setImmediate(() => nextTurn = true)
       yield* herd.resize(8)
-      while (stage.started.length < 8 && !nextTurn) yield* Effect.yieldNow()
-      assert.deepStrictEqual(stage.started, range(1, 8))
+      while (stage.started.length === 0 && !nextTurn) yield* Effect.yieldNow()
       assert.isFalse(nextTurn)
-      yield* turns
-      assert.strictEqual(stage.running.length, 8)
+      while (stage.started.length < 8) yield* turns
+      assert.deepStrictEqual(stage.running, range(1, 8))
     }))
 
   it.scoped("to ten thousand returns at once and makes no gopher without work (G5)", () =>
@@ -180,6 +179,21 @@ describe("resize down", () => {
       yield* Fiber.join(settled)
       const { queued, running } = yield* herd.state
       assert.deepStrictEqual({ queued, running }, { queued: 1, running: 0 })
+    }))
+
+  it.scoped("with mode interrupt does not put a unit back whose caller gives up meanwhile (G11)", () =>
+    Effect.gen(function*() {
+      const release = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({ process: () => Effect.onInterrupt(Effect.never, () => Deferred.await(release)) })
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* turns
+      yield* herd.resize(0, { mode: "interrupt" })
+      const giving = yield* Effect.fork(Fiber.interrupt(caller))
+      yield* turns
+      yield* Deferred.succeed(release, undefined)
+      yield* Fiber.join(giving)
+      const { interrupted, queued, running } = yield* herd.state
+      assert.deepStrictEqual({ interrupted, queued, running }, { interrupted: 1, queued: 0, running: 0 })
     }))
 
   it.scoped("with mode interrupt also ends the surplus that an earlier graceful shrink left", () =>

@@ -1,5 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Chunk, Clock, Duration, Effect, Exit, Fiber, Random, Schedule, Stream, TestClock } from "effect"
+import {
+  Cause,
+  Chunk,
+  Clock,
+  Deferred,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Random,
+  Schedule,
+  Stream,
+  TestClock
+} from "effect"
 import { Herd } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -248,6 +261,70 @@ describe("retry (G8)", () => {
       })
       const error = yield* Effect.flip(herd.run())
       assert.strictEqual(error, 0)
+    }))
+
+  it.scoped("counts the time of onRetry into the backoff, and keeps nobody else's waiting", () =>
+    Effect.gen(function*() {
+      const attempts: Array<string> = []
+      const herd = yield* Herd.make({
+        process: (name: string) =>
+          Effect.flatMap(Clock.currentTimeMillis, (now) => {
+            attempts.push(`${name} ${now / 60_000}`)
+            return Effect.fail(name)
+          }),
+        retry: Schedule.intersect(Schedule.spaced("60 minutes"), Schedule.recurs(1)),
+        onRetry: ({ work }) => work.body === "A" ? Effect.sleep("30 minutes") : Effect.void,
+        size: 2,
+        outcomes: "discard"
+      })
+      yield* herd.send("A")
+      yield* turns
+      yield* TestClock.adjust("20 minutes")
+      yield* herd.send("B")
+      for (let n = 0; n < 20; n++) {
+        yield* turns
+        yield* TestClock.adjust("5 minutes")
+      }
+      assert.deepStrictEqual(attempts, ["A 0", "B 20", "A 60", "B 80"])
+    }))
+
+  it.scoped("does not retry a unit that is cancelled while onRetry runs (G11)", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      const calling = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        process: () => Effect.suspend(() => Effect.fail(++attempts)),
+        retry: Schedule.spaced("1 hour"),
+        onRetry: () => Effect.zipRight(Deferred.succeed(calling, undefined), Effect.never)
+      })
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* Deferred.await(calling)
+      yield* Fiber.interrupt(caller)
+      yield* herd.awaitIdle
+      yield* turns
+      assert.strictEqual(attempts, 1)
+      assert.strictEqual((yield* herd.state).interrupted, 1)
+    }))
+
+  it.scoped("makes room for a waiting sender when a unit in its backoff is cancelled", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({
+        process: stage.process,
+        retry: Schedule.spaced("1 hour"),
+        capacity: 1,
+        outcomes: "discard"
+      })
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* turns
+      yield* stage.fail(1, "again")
+      const sender = yield* Effect.fork(herd.send(2))
+      yield* turns
+      assert.isNull(sender.unsafePoll())
+      yield* Fiber.interrupt(caller)
+      yield* Fiber.join(sender)
+      yield* turns
+      assert.deepStrictEqual(stage.running, [2])
     }))
 
   it.scoped("cancels a unit in its backoff (G11)", () =>

@@ -97,6 +97,22 @@ describe("isolation (G12)", () => {
       assert.strictEqual((yield* herd.state).live, 1)
     }))
 
+  it.scoped("resets the FiberRefs that callbacks set", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (n: number) => n === 0 ? Effect.succeed("done") : FiberRef.get(ref),
+        onSuccess: () => FiberRef.set(ref, "set on success")
+      })
+      yield* herd.run(0)
+      assert.strictEqual(yield* herd.run(1), "initial")
+      const other = yield* Herd.make({
+        process: (n: number) => n < 0 ? Effect.fail("failed") : FiberRef.get(ref),
+        onFailure: () => FiberRef.set(ref, "set on failure")
+      })
+      yield* Effect.flip(other.run(-1))
+      assert.strictEqual(yield* other.run(1), "initial")
+    }))
+
   it.scoped("gives units the FiberRefs as they were where the herd was made", () =>
     Effect.gen(function*() {
       const herd = yield* Effect.locally(Herd.make({ process: () => FiberRef.get(ref) }), ref, "made here")

@@ -1,6 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Metric, Schedule, Scope, Stream } from "effect"
-import { Exit } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Scope, Stream } from "effect"
 import { Herd, HerdMetrics } from "gofherd"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -153,6 +152,56 @@ describe("HerdMetrics", () => {
       // The second of the two waited for the first one's attempt, and each retry for the other unit.
       assert.isAtLeast(waits.sum, 0.08)
       assert.isBelow(waits.sum, 2)
+    }))
+
+  it.scoped("measure the wait of a unit that was put back, also when its queue had run empty meanwhile", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, size: 2, outcomes: "discard", name: "putback" })
+      yield* herd.send(1, { priority: 5 })
+      yield* herd.send(2)
+      yield* turns
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* herd.settled
+      yield* herd.resize(1)
+      yield* turns
+      yield* stage.finish
+      const { count, sum } = yield* Metric.value(Metric.tagged(wait, "herd", herd.name))
+      assert.strictEqual(count, 4)
+      assert.isFalse(Number.isNaN(sum))
+    }))
+
+  it.scoped("follow, and changes does too, when a backoff begins, a unit is put back late, or a gopher ends late", () =>
+    Effect.gen(function*() {
+      const release = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        process: (n: number) =>
+          n === 1 ? Effect.fail("later") : Effect.onInterrupt(Effect.never, () => Deferred.await(release)),
+        retry: Schedule.spaced("1 hour"),
+        outcomes: "discard",
+        name: "late"
+      })
+      let latest: Herd.HerdState | undefined
+      yield* Effect.forkScoped(Stream.runForEach(herd.changes, (state) => Effect.sync(() => latest = state)))
+      const follow = Effect.gen(function*() {
+        yield* turns
+        const state = yield* herd.state
+        assert.deepStrictEqual(latest, state)
+        const { queued, retrying, running, size } = state
+        assert.deepInclude(yield* read(herd.name), { queued, retrying, running, size })
+      })
+      yield* herd.send(1)
+      yield* follow
+      assert.strictEqual((yield* herd.state).retrying, 1)
+      yield* herd.send(2)
+      yield* follow
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* follow
+      assert.strictEqual((yield* herd.state).running, 1)
+      yield* Deferred.succeed(release, undefined)
+      yield* follow
+      const { live, queued } = yield* herd.state
+      assert.deepStrictEqual([live, queued], [0, 1])
     }))
 
   it.effect("return to zero, the gauges, when the herd's scope has closed", () =>

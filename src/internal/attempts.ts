@@ -110,7 +110,7 @@ export class Attempts<In, Out, E, R> {
     if (!Effect.isEffect(attempt)) {
       return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
     }
-    gopher.touched = !Exit.isExit(attempt)
+    gopher.touched = !this.plain || !Exit.isExit(attempt)
     return this.plain ? attempt : this.decorate(gopher, work, attempt)
   }
 
@@ -249,7 +249,7 @@ export class Attempts<In, Out, E, R> {
       job.schedule = decision.state
       if (job.cancelled || this.stopping) return this.interruptWaiting(job)
       if (decision.delay === 0) return this.backlog.again(job)
-      this.backoffs.add(job, decision.at, decision.delay)
+      this.backoffs.add(job, decision.at)
     }
     const { onRetry } = this.hooks
     const retry = (): Retry<In, E> => ({ work, cause, status: "retry", delay: Duration.millis(decision.delay) })
@@ -326,6 +326,7 @@ export class Attempts<In, Out, E, R> {
   }
 
   private release(gopher: Gopher<In, Out, E>): void {
+    this.turn.begin()
     this.running--
     gopher.work = undefined
     gopher.finish = undefined

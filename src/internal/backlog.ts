@@ -95,6 +95,8 @@ export class Backlog<In, Out, E>
   waiting = 0
   /** Units that gophers have taken and not begun: still waiting, in the eyes of everyone else. */
   taken = 0
+  /** When the unit that was taken last had entered. */
+  entered = 0
   closed = false
 
   private readonly limit: number
@@ -196,6 +198,7 @@ export class Backlog<In, Out, E>
   putBack(unit: Unit<In, Out, E>): void {
     const lane = this.lane(priorityOf(unit))
     if (unit instanceof Job) unit.phase = "queued"
+    if (Number.isNaN(lane.read)) lane.read = this.now()
     lane.items.unshift(unit)
     this.waiting++
     this.onWork()
@@ -276,11 +279,6 @@ export class Backlog<In, Out, E>
     return this.waiting > 0 ? this.waiting : this.limit === 0 ? this.sendersWaiting : 0
   }
 
-  /** When the unit that was taken last had entered. */
-  get entered(): number {
-    return this.top.read
-  }
-
   poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
     if (this.waiting > 0) {
       this.waiting--
@@ -320,11 +318,13 @@ export class Backlog<In, Out, E>
     while (true) {
       const lane = this.topLane()
       const item = lane.items.shift()
-      if (item instanceof Stamp) lane.read = item.millis
-      else if (!(item instanceof Job)) return item
-      else if (item.phase === "settled") this.dead--
-      else {
-        item.phase = "taken"
+      if (item instanceof Stamp) {
+        lane.read = item.millis
+      } else if (item instanceof Job && item.phase === "settled") {
+        this.dead--
+      } else {
+        if (item instanceof Job) item.phase = "taken"
+        this.entered = lane.read
         return item
       }
     }
@@ -346,7 +346,7 @@ export class Backlog<In, Out, E>
     const unit = this.nextOfSenders()
     this.accepted++
     this.taken++
-    this.top.read = this.now()
+    this.entered = this.now()
     if (unit instanceof Job) unit.phase = "taken"
     return unit
   }

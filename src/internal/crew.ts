@@ -93,6 +93,12 @@ export class Crew<In, Out, E> {
     return Array.from(this.gophers).flatMap(({ work }) => work === undefined ? [] : [work.id])
   }
 
+  /** How many more than those at work could begin at once. */
+  free(working: number): number {
+    const free = Math.max(0, this.size - working)
+    return this.resident ? Math.min(free, this.idle.length + (this.waking === undefined ? 0 : 1)) : free
+  }
+
   /** Gophers that have to go for the size to be kept. */
   private get surplus(): number {
     return this.live - this.leaving - this.size
@@ -148,10 +154,11 @@ export class Crew<In, Out, E> {
     return this.ready()
   }
 
-  /** The gopher waits to be woken; `false` if there is work for it after all, or none and enough others wait. */
+  /** The gopher waits to be woken. `false`: it looks again, since there is work after all, or it is not wanted any more. */
   park(gopher: Gopher<In, Out, E>, wake: () => void, hasWork: boolean): boolean {
     if (gopher.retired || this.ready()) return false
-    if (!hasWork && !this.resident && this.idle.length >= IDLE) {
+    const enough = !hasWork && !this.resident && this.idle.length >= IDLE
+    if (enough || this.surplus > 0) {
       this.retire(gopher)
       return false
     }
@@ -178,6 +185,8 @@ export class Crew<In, Out, E> {
       this.gophers.delete(gopher)
       if (gopher.retired) this.leaving--
       if (this.waking === gopher) this.waking = undefined
+      // An idle gopher ends only after it was woken: somebody else has interrupted its fiber.
+      if (gopher.wake !== undefined) this.idle.splice(this.idle.indexOf(gopher), 1)
       this.died(gopher, exit)
       this.settled.check()
       this.fill()

@@ -112,7 +112,10 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       resident: options.gopher !== undefined,
       ready: () => this.mayStart() && !turn.over && backlog.available > 0 && !this.heldUp(),
       born: (gopher) => this.fork(this.lifeOf(gopher)),
-      died: (gopher, exit) => this.attempts.abandoned(gopher, exit)
+      died: (gopher, exit) => {
+        turn.begin()
+        this.attempts.abandoned(gopher, exit)
+      }
     })
   }
 
@@ -255,7 +258,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   }
 
   freeGophers(): number {
-    return this.mayStart() && !this.heldUp() ? this.crew.size - this.attempts.running : 0
+    return this.mayStart() && !this.heldUp() ? this.crew.free(this.attempts.running) : 0
   }
 
   // ---------------------------------------------------------------------------------------------------- gophers
@@ -378,7 +381,6 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.flush()
     freeName(this.name)
     this.turn.begin()
-    yield* Queue.shutdown(this.queue)
   })
 
   /**

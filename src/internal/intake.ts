@@ -113,35 +113,30 @@ export class Intake<In, Out, E> {
     })
   }
 
-  /** Enters units as there is room, until there are no more; asks for the next one only when it can. */
+  /** Enters units as there is room, until there are no more; takes one more than fits, and suspends with it. */
   private enterAll(next: () => { readonly unit: Unit<In, Out, E> } | undefined): Effect.Effect<void, HerdClosed> {
     const { backlog, queue } = this.host
     let accepted = 0
     let exhausted = false
-    const batch = () => {
-      const units: Array<Unit<In, Out, E>> = []
-      // Where there is no room, one unit: it suspends this fiber until the queue is refilled.
-      for (let room = Math.max(1, Math.min(BATCH, backlog.room)); room > 0; room--) {
+    // Entering and counting is one step: between two of them the herd may be closed.
+    const enterBatch = () => {
+      if (backlog.closed) return this.closed(accepted)
+      for (let n = 0; n < BATCH; n++) {
         const entry = next()
         exhausted = entry === undefined
         if (entry === undefined) break
-        units.push(entry.unit)
+        if (!Queue.unsafeOffer(queue, entry.unit)) {
+          return Effect.flatMap(Queue.offer(queue, entry.unit), (entered) => {
+            if (!entered) return this.closed(accepted)
+            accepted++
+            return Exit.void
+          })
+        }
+        accepted++
       }
-      return units
+      return Exit.void
     }
-    return Effect.whileLoop({
-      while: () => !exhausted,
-      body: () => {
-        if (backlog.closed) return this.closed(accepted)
-        const units = batch()
-        return units.length === 0 ? Exit.void : Effect.flatMap(Queue.offerAll(queue, units), (entered) => {
-          if (!entered) return this.closed(accepted)
-          accepted += units.length
-          return Exit.void
-        })
-      },
-      step: () => {}
-    })
+    return Effect.whileLoop({ while: () => !exhausted, body: enterBatch, step: () => {} })
   }
 
   /** Most units are their bare body; a `Job` is made for those that the herd has to remember more of. */

@@ -70,13 +70,13 @@ export class Backoffs<In, Out, E> {
     this.onDue = options.onDue
   }
 
-  add(job: Job<In, Out, E>, due: number, delay: number): void {
+  add(job: Job<In, Out, E>, due: number): void {
     job.phase = "retrying"
     job.due = due
     job.turn = this.ever++
     this.size++
     this.heap.push(job)
-    if (this.sleeper === undefined || due < this.sleeper.until) this.sleep(due, delay)
+    if (this.sleeper === undefined || due < this.sleeper.until) this.sleep(due)
   }
 
   /** A job that waits is cancelled. It stays where it is and is passed over. */
@@ -97,14 +97,11 @@ export class Backoffs<In, Out, E> {
     return jobs
   }
 
-  private sleep(until: number, millis: number): void {
+  private sleep(until: number): void {
     this.wake()
-    this.sleeper = {
-      until,
-      fiber: this.fork(
-        Effect.zipRight(Effect.sleep(millis), Effect.flatMap(Clock.currentTimeMillis, (now) => this.due(now)))
-      )
-    }
+    const sleeping = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, until - now)))
+    const fiber = this.fork(Effect.flatMap(Effect.zipRight(sleeping, Clock.currentTimeMillis), (now) => this.due(now)))
+    this.sleeper = { until, fiber }
   }
 
   private wake(): void {
@@ -117,7 +114,7 @@ export class Backoffs<In, Out, E> {
       this.sleeper = undefined
       for (let job = this.heap.peek(); job !== undefined; job = this.heap.peek()) {
         if (job.phase === "retrying") {
-          if (job.due > now) return this.sleep(job.due, job.due - now)
+          if (job.due > now) return this.sleep(job.due)
           this.size--
           this.heap.pop()
           this.onDue(job)

@@ -16,6 +16,8 @@ export class Turn {
   /** How many turns have ended. */
   ended = 0
   private open = false
+  /** Something has started in this turn. */
+  private used = false
   private began = 0
   private readonly calls = new Set<() => void>()
 
@@ -33,10 +35,11 @@ export class Turn {
     return this.began
   }
 
-  /** Is it time to hand the event loop over? What comes first in a turn may always go on. */
+  /** Is it time to hand the event loop over, before something starts? The first in a turn may always start. */
   spent(): boolean {
-    if (!this.open) this.begin()
-    else if (performance.now() - this.began > SLICE) this.over = true
+    this.begin()
+    if (this.used && performance.now() - this.began > SLICE) this.over = true
+    this.used = true
     return this.over
   }
 
@@ -51,6 +54,7 @@ export class Turn {
   private readonly end = () => {
     this.open = false
     this.over = false
+    this.used = false
     this.ended++
     for (const call of this.calls) call()
   }
