@@ -266,6 +266,15 @@ describe("other requests", () => {
   }
 
   test(
+    "are told the same with a query or a slash at the end",
+    Effect.gen(function*() {
+      for (const path of ["/herd/", "/herd?x=/", "/metrics/?x"]) {
+        assert.strictEqual((yield* ask(`${yield* url}${path}`, { method: "POST" })).status, 405)
+      }
+    })
+  )
+
+  test(
     "to other paths are answered with 404 and JSON",
     Effect.gen(function*() {
       for (const path of ["/", "/nope", "/herd/nope", "/herdx", "/%00", "/%"]) {

@@ -27,7 +27,7 @@ const answer = (
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> | undefined => {
   if (!(error instanceof HttpServerError.RouteNotFound)) return undefined
   const { method, url } = error.request
-  const allow = options.allow.get(url.split("?", 1)[0] ?? url)?.join(", ")
+  const allow = options.allow.get(pathOf(url))?.join(", ")
   if (allow !== undefined) {
     const body = { msg: `expected one of ${allow}, got ${method}`, _tag: "MethodNotAllowed" }
     return Effect.succeed(HttpServerResponse.unsafeJson(body, { status: 405, headers: { allow } }))
@@ -37,3 +37,6 @@ const answer = (
     HttpServerResponse.unsafeJson({ msg: "there is nothing at this path", _tag: "NotFound" }, { status: 404 })
   )
 }
+
+/** Without the query, and without the slash at the end that the router passes over too. */
+const pathOf = (url: string): string => url.replace(/\?.*$/s, "").replace(/(?<=.)\/$/, "")
