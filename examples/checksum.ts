@@ -1,7 +1,9 @@
 /**
  * SHA-256 of every file below a directory, in the format of `sha256sum`, by a herd that can be resized while it runs.
+ * `npx tsx examples/checksum.ts` works too, but its wrapper may kill the program on Ctrl-C before that has cleaned up: then
+ * a file `checksums.txt.partial` is left, which the next run overwrites.
  *
- *     npx tsx examples/checksum.ts --dir node_modules --size 8 --port 2112 --out checksums.txt
+ *     node --import tsx examples/checksum.ts --dir node_modules --size 8 --port 2112 --out checksums.txt
  *     curl -XPATCH 127.0.0.1:2112/herd -d '{"num": 2}'      # in another terminal
  */
 import { FileSystem } from "@effect/platform"
@@ -149,6 +151,9 @@ const program = (dir: string, out: string) =>
     const began = yield* Clock.currentTimeMillis
     // Written beside its place and moved there when it is whole.
     const partial = `${out}.partial`
+    if ((yield* fs.stat(dir)).type !== "Directory") {
+      return yield* new BadUsage({ reason: `expected --dir to be a directory, got ${dir}` })
+    }
     const { files, unreadable } = yield* listFiles(dir, new Set([resolve(out), resolve(partial)]))
     const failures = unreadable.map(({ path, reason }) => `${path}: ${reason}`)
     let bytes = 0
@@ -159,7 +164,7 @@ const program = (dir: string, out: string) =>
         bytes += exit.value.bytes
         return formatLine(path, exit.value.hex)
       }
-      failures.push(`${path}: ${Cause.pretty(exit.cause)}`)
+      failures.push(`${path}: ${reasonOf(Cause.squash(exit.cause))}`)
       return ""
     }
 
@@ -183,6 +188,12 @@ const program = (dir: string, out: string) =>
     if (failures.length > 0) process.exitCode = 1
   })
 
+/** Whether it is in its bounds, the herd and the server say. */
+const integer = (option: string, text: string) =>
+  /^-?\d+$/.test(text)
+    ? Effect.succeed(Number(text))
+    : new BadUsage({ reason: `expected ${option} to be an integer, got ${JSON.stringify(text)}` })
+
 const main = Effect.gen(function*() {
   const { values } = yield* Effect.try({
     try: () =>
@@ -196,8 +207,10 @@ const main = Effect.gen(function*() {
       }),
     catch: (cause) => new BadUsage({ reason: reasonOf(cause) })
   })
-  const HerdLive = Herd.layer(Checksums, { process: hashFile, size: Number(values.size), maxSize: 1_000 })
-  const ServerLive = HerdServer.layer({ herds: [Checksums], port: Number(values.port) })
+  const size = yield* integer("--size", values.size)
+  const port = yield* integer("--port", values.port)
+  const HerdLive = Herd.layer(Checksums, { process: hashFile, size, maxSize: 1_000 })
+  const ServerLive = HerdServer.layer({ herds: [Checksums], port })
   const dir = values.dir.replace(/(?<=.)\/+$/, "")
   yield* Effect.provide(program(dir, values.out), Layer.provideMerge(ServerLive, HerdLive))
 })

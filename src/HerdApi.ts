@@ -53,7 +53,11 @@ export class InvalidBody extends Schema.TaggedError<InvalidBody>("gofherd/Invali
   "InvalidBody",
   refusal,
   HttpApiSchema.annotations({ status: 400, identifier: "InvalidBody" })
-) {}
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
 
 /**
  * `num` is negative, or more than the herd's `maxSize`.
@@ -65,7 +69,11 @@ export class SizeRefused extends Schema.TaggedError<SizeRefused>("gofherd/SizeRe
   "InvalidSize",
   refusal,
   HttpApiSchema.annotations({ status: 400, identifier: "InvalidSize" })
-) {}
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
 
 /**
  * The body is longer than 4096 bytes.
@@ -77,7 +85,11 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>("gofherd/Body
   "BodyTooLarge",
   refusal,
   HttpApiSchema.annotations({ status: 413, identifier: "BodyTooLarge" })
-) {}
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
 
 // ------------------------------------------------------------------------------------------------------ protocols
 

@@ -68,7 +68,7 @@ export type Requirements<H extends Herds> =
  * - `GET /metrics` answers the metrics of all herds of the process in Prometheus' text format.
  * - Other methods on these paths are answered with 405 and `Allow`.
  *
- * Requests to these routes are not logged. They are not authenticated either: serve them where only operators get to.
+ * Requests that these routes answer are not logged. They are not authenticated either: serve them where only operators get to.
  *
  * @example
  * ```ts

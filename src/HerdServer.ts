@@ -82,7 +82,7 @@ export const layer = <const H extends HerdRouter.Herds>(
   return Layer.unwrapEffect(
     Effect.map(
       controlsOf(options.herds),
-      (herds) => Layer.provideMerge(serve(herds), address).pipe(Layer.provide(listening))
+      (herds) => Layer.provideMerge(Layer.fresh(serve(herds)), address).pipe(Layer.provide(listening))
     )
   )
 }

@@ -266,9 +266,10 @@ describe("other requests", () => {
   }
 
   test(
-    "are told the same with a query or a slash at the end",
+    "are told the same however the path is spelled that the router takes",
     Effect.gen(function*() {
-      for (const path of ["/herd/", "/herd?x=/", "/metrics/?x"]) {
+      for (const path of ["/herd/", "/herd?x=/", "/metrics/?x", "//herd", "/%68erd", "/HERD", "/herd;a"]) {
+        assert.strictEqual((yield* ask(`${yield* url}${path}`)).status, 200)
         assert.strictEqual((yield* ask(`${yield* url}${path}`, { method: "POST" })).status, 405)
       }
     })
@@ -376,6 +377,34 @@ describe("HerdRouter.layer", () => {
       assert.deepStrictEqual([missing.status, missing.text], [404, ""])
       assert.strictEqual((yield* ask(`${base}/hello`, { method: "POST" })).status, 404)
     }))
+
+  it.scopedLive("is on the application's port only if mounted there: a HerdServer beside it has a router of its own", () =>
+    Effect.gen(function*() {
+      const ports: Array<number> = []
+      const listen = NodeHttpServer.layer(() => {
+        const server = createServer()
+        server.on("listening", () => {
+          const address = server.address()
+          if (address !== null && typeof address === "object") ports.push(address.port)
+        })
+        return server
+      }, { port: 0, host: "127.0.0.1" })
+      const own = HttpLayerRouter.serve(HttpLayerRouter.add("GET", "/hello", HttpServerResponse.text("hello")), {
+        disableLogger: true,
+        disableListenLog: true
+      })
+      const app = Layer.merge(Layer.provide(own, listen), HerdServer.layer({ herds: [Numbers], port: 0 })).pipe(
+        Layer.provide(Herd.layer(Numbers, { process: (n) => Effect.succeed(n), size: 2 }))
+      )
+      const { url } = Context.get(yield* Layer.build(app), HerdServer.HerdServer)
+      const base = `http://127.0.0.1:${ports[0]}`
+      assert.deepStrictEqual((yield* ask(`${url}/herd`)).json, { num: 2, msg: "success" })
+      assert.strictEqual((yield* ask(`${url}/hello`)).status, 404)
+      assert.strictEqual((yield* ask(`${base}/hello`)).text, "hello")
+      const missing = yield* ask(`${base}/herd`)
+      assert.deepStrictEqual([missing.status, missing.text], [404, ""])
+      assert.strictEqual((yield* ask(`${base}/herd`, { method: "PATCH", body: "{\"num\":5}" })).status, 404)
+    }))
 })
 
 describe("HerdApi", () => {
@@ -389,6 +418,7 @@ describe("HerdApi", () => {
       const error = yield* Effect.flip(client.herd.resize({ payload: new HerdApi.HerdPatch({ num: 1_000 }) }))
       assert.instanceOf(error, HerdApi.SizeRefused)
       assert.strictEqual(error.num, 12)
+      assert.match(error.message, /^expected the size of herd .* got 1000$/)
       assert.match(yield* client.metrics(), /gofherd_size/)
     }).pipe(Effect.provide(FetchHttpClient.layer))
   )

@@ -191,7 +191,7 @@ describe("checksum", () => {
       rmSync(join(dir, "vanishing"))
       yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 1}" })
       assert.strictEqual(yield* run.ended, 1)
-      assert.match(run.stderr(), /^failed: .*vanishing: .*ENOENT/)
+      assert.match(run.stderr(), /^failed: .*vanishing: .*ENOENT[^\n]*\n$/)
       assert.match(run.stdout(), /^1 files, 4 bytes in .* s, 1 failed/)
       assert.match(readFileSync(out, "utf8"), /^[0-9a-f]{64} {2}.*fine\n$/)
     }), 30_000)
@@ -200,7 +200,9 @@ describe("checksum", () => {
     Effect.gen(function*() {
       for (
         const [args, message] of [
-          [["--size", "many"], "expected size to be an integer from 0 to 1000, got NaN"],
+          [["--size", "many"], "expected --size to be an integer, got \"many\""],
+          [["--size="], "expected --size to be an integer, got \"\""],
+          [["--size", "1001"], "expected size to be an integer from 0 to 1000, got 1001"],
           [["--port", "99999"], "expected port to be an integer from 0 to 65535, got 99999"],
           [["--nonsense"], "Unknown option '--nonsense'"]
         ] as const
@@ -210,6 +212,23 @@ describe("checksum", () => {
         assert.include(run.stderr(), message)
       }
     }), 30_000)
+
+  it.scopedLive(
+    "leaves an earlier output as it is when there is no such directory, and exits 1",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const out = join(dir, "sums")
+        writeFileSync(out, "precious")
+        for (const wrong of [join(dir, "nowhere"), out]) {
+          const run = yield* example("checksum", ["--dir", wrong, "--out", out, "--port", "0"])
+          assert.strictEqual(yield* run.ended, 1)
+          assert.match(run.stderr(), /^checksum: .*(ENOENT|expected --dir to be a directory)/)
+          assert.strictEqual(readFileSync(out, "utf8"), "precious")
+        }
+      }),
+    30_000
+  )
 
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     it.scopedLive(

@@ -38,5 +38,15 @@ const answer = (
   )
 }
 
-/** Without the query, and without the slash at the end that the router passes over too. */
-const pathOf = (url: string): string => url.replace(/\?.*$/s, "").replace(/(?<=.)\/$/, "")
+/** The path as the router reads it: no authority, no query, no slash twice or at the end, decoded, in lower case. */
+const pathOf = (url: string): string => {
+  const path = url.replace(/^https?:\/\/[^/?]*/i, "").replace(/[?;#].*$/s, "").replace(/\/+/g, "/").replace(
+    /(?<=.)\/$/,
+    ""
+  )
+  try {
+    return decodeURIComponent(path).toLowerCase()
+  } catch {
+    return path
+  }
+}
