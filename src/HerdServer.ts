@@ -10,13 +10,13 @@ import * as HttpServer from "@effect/platform/HttpServer"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Herd from "./Herd.ts"
 import { InvalidOption, ListenError } from "./HerdError.ts"
-import * as HerdRouter from "./HerdRouter.ts"
-import type { Controls } from "./internal/controls.ts"
+import type * as HerdRouter from "./HerdRouter.ts"
 import { controlsOf } from "./internal/controls.ts"
-import { fallback } from "./internal/fallback.ts"
 import { gracefulServer } from "./internal/gracefulServer.ts"
 import { isSize } from "./internal/options.ts"
+import { routes } from "./internal/routes.ts"
 import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
@@ -82,16 +82,14 @@ export const layer = <const H extends HerdRouter.Herds>(
   return Layer.unwrapEffect(
     Effect.map(
       controlsOf(options.herds),
-      (herds) => Layer.provideMerge(Layer.fresh(serve(herds)), address).pipe(Layer.provide(listening))
+      ([herd]) => Layer.provideMerge(Layer.fresh(serve(herd)), address).pipe(Layer.provide(listening))
     )
   )
 }
 
-const serve = (herds: Controls) =>
-  HttpLayerRouter.serve(Layer.mergeAll(HerdRouter.layer({ herds }), fallback({ allow: new Map(), all: true })), {
-    disableLogger: true,
-    disableListenLog: true
-  })
+/** On a router of its own, wherever else in the application there is one. */
+const serve = (herd: Herd.Control) =>
+  HttpLayerRouter.serve(routes(herd, { answersAll: true }), { disableLogger: true, disableListenLog: true })
 
 const address = Layer.effect(
   HerdServer,

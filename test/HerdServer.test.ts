@@ -349,46 +349,41 @@ describe("HerdServer.layer", () => {
     }))
 })
 
+/** A plain Node server on a free port, for an application of its own, and where it listens. */
+const anyPort = () => {
+  const server = createServer()
+  const listen = NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })
+  const base = () => {
+    const address = server.address()
+    return `http://127.0.0.1:${address !== null && typeof address === "object" ? address.port : 0}`
+  }
+  return { listen, base }
+}
+
 describe("HerdRouter.layer", () => {
   it.scopedLive("mounts beside the routes of an application, and answers no path of theirs", () =>
     Effect.gen(function*() {
       const own = HttpLayerRouter.add("GET", "/hello", HttpServerResponse.text("hello"))
-      const ports: Array<number> = []
+      const { base, listen } = anyPort()
       const app = HttpLayerRouter.serve(Layer.merge(own, HerdRouter.layer({ herds: [Numbers] })), {
         disableLogger: true,
         disableListenLog: true
       }).pipe(
-        Layer.provide(NodeHttpServer.layer(() => {
-          const server = createServer()
-          server.on("listening", () => {
-            const address = server.address()
-            if (address !== null && typeof address === "object") ports.push(address.port)
-          })
-          return server
-        }, { port: 0, host: "127.0.0.1" })),
+        Layer.provide(listen),
         Layer.provide(Herd.layer(Numbers, { process: (n) => Effect.succeed(n), size: 2 }))
       )
       yield* Layer.build(app)
-      const base = `http://127.0.0.1:${ports[0]}`
-      assert.strictEqual((yield* ask(`${base}/hello`)).text, "hello")
-      assert.deepStrictEqual((yield* ask(`${base}/herd`)).json, { num: 2, msg: "success" })
-      assert.strictEqual((yield* ask(`${base}/herd`, { method: "POST" })).status, 405)
-      const missing = yield* ask(`${base}/nope`)
+      assert.strictEqual((yield* ask(`${base()}/hello`)).text, "hello")
+      assert.deepStrictEqual((yield* ask(`${base()}/herd`)).json, { num: 2, msg: "success" })
+      assert.strictEqual((yield* ask(`${base()}/herd`, { method: "POST" })).status, 405)
+      const missing = yield* ask(`${base()}/nope`)
       assert.deepStrictEqual([missing.status, missing.text], [404, ""])
-      assert.strictEqual((yield* ask(`${base}/hello`, { method: "POST" })).status, 404)
+      assert.strictEqual((yield* ask(`${base()}/hello`, { method: "POST" })).status, 404)
     }))
 
   it.scopedLive("is on the application's port only if mounted there: a HerdServer beside it has a router of its own", () =>
     Effect.gen(function*() {
-      const ports: Array<number> = []
-      const listen = NodeHttpServer.layer(() => {
-        const server = createServer()
-        server.on("listening", () => {
-          const address = server.address()
-          if (address !== null && typeof address === "object") ports.push(address.port)
-        })
-        return server
-      }, { port: 0, host: "127.0.0.1" })
+      const { base, listen } = anyPort()
       const own = HttpLayerRouter.serve(HttpLayerRouter.add("GET", "/hello", HttpServerResponse.text("hello")), {
         disableLogger: true,
         disableListenLog: true
@@ -397,13 +392,12 @@ describe("HerdRouter.layer", () => {
         Layer.provide(Herd.layer(Numbers, { process: (n) => Effect.succeed(n), size: 2 }))
       )
       const { url } = Context.get(yield* Layer.build(app), HerdServer.HerdServer)
-      const base = `http://127.0.0.1:${ports[0]}`
       assert.deepStrictEqual((yield* ask(`${url}/herd`)).json, { num: 2, msg: "success" })
       assert.strictEqual((yield* ask(`${url}/hello`)).status, 404)
-      assert.strictEqual((yield* ask(`${base}/hello`)).text, "hello")
-      const missing = yield* ask(`${base}/herd`)
+      assert.strictEqual((yield* ask(`${base()}/hello`)).text, "hello")
+      const missing = yield* ask(`${base()}/herd`)
       assert.deepStrictEqual([missing.status, missing.text], [404, ""])
-      assert.strictEqual((yield* ask(`${base}/herd`, { method: "PATCH", body: "{\"num\":5}" })).status, 404)
+      assert.strictEqual((yield* ask(`${base()}/herd`, { method: "PATCH", body: "{\"num\":5}" })).status, 404)
     }))
 })
 

@@ -153,15 +153,28 @@ export class Attempts<In, Out, E, R> {
     this.deliver(this.interrupted(job), job)
   }
 
-  /** The unit with its id, which a bare body gets now. */
-  named(unit: Unit<In, Out, E>): Job<In, Out, E> {
-    const job = unit instanceof Job ? unit : new Job<In, Out, E>(unit, { id: undefined, priority: 0 })
-    job.id ??= this.number()
-    return job
+  /**
+   * Settles as interrupted what no gopher has, for good, and returns the first so many ids. Outcomes that nobody waits for
+   * are made when they are read: there may be a million of them.
+   */
+  interruptAll(named: number): ReadonlyArray<string> {
+    const ids: Array<string> = []
+    const unclaimed: Array<Unit<In, Out, E>> = []
+    for (let unit of [...this.backoffs.stop(), ...this.backlog.pollUpTo(Infinity)]) {
+      if (ids.length < named) {
+        const job = unit instanceof Job ? unit : new Job<In, Out, E>(unit, { id: undefined, priority: 0 })
+        ids.push(job.id ??= this.number())
+        unit = job
+      }
+      if (unit instanceof Job && unit.settle !== undefined) this.interruptWaiting(unit)
+      else unclaimed.push(unit)
+    }
+    this.tally.interrupted += unclaimed.length
+    this.outcomes?.end(Exit.void, this.interruptedOutcomes(unclaimed))
+    return ids
   }
 
-  /** The outcomes of units that were interrupted while they waited, made one by one. */
-  *interruptedOutcomes(units: ReadonlyArray<Unit<In, Out, E>>): Generator<Outcome<In, Out, E>> {
+  private *interruptedOutcomes(units: ReadonlyArray<Unit<In, Out, E>>): Generator<Outcome<In, Out, E>> {
     for (const unit of units) yield this.interrupted(unit)
   }
 

@@ -69,7 +69,7 @@ const priorityOf = (unit: unknown): number => unit instanceof Job ? unit.priorit
 const exitTrue = Exit.succeed(true)
 const exitFalse = Exit.succeed(false)
 
-/** What was cancelled stays where it is until it is passed over, but never more than this beyond what is live. */
+/** Cancelled units stay in their lane until they are passed over, but never more than this beyond the live ones. */
 const DEAD = 64
 
 /**
@@ -240,7 +240,7 @@ export class Backlog<In, Out, E>
     if (this.closed || sender.withdrawn || sender.next === sender.units.length) return
     sender.withdrawn = true
     this.sendersWaiting--
-    if (this.senders.size > 2 * this.sendersWaiting + DEAD) this.senders.retain((sender) => !sender.withdrawn)
+    this.senders.prune(this.sendersWaiting, (sender) => !sender.withdrawn)
   }
 
   private admit(unit: Unit<In, Out, E>): void {

@@ -1,3 +1,6 @@
+/** So few dead elements are not worth a look at all. */
+const SLACK = 64
+
 /**
  * A binary heap (J. W. J. Williams, Algorithm 232, 1964): the element that comes before all others is at hand in
  * constant time, adding and removing take logarithmic time.
@@ -41,6 +44,14 @@ export class Heap<A> {
     this.items.length = 0
     for (const element of kept) this.items.push(element)
     for (let i = (kept.length >> 1) - 1; i >= 0; i--) this.sink(i)
+  }
+
+  /**
+   * Elements that died where they are stay until they come to the top. Once they outnumber the live ones by some, to be
+   * called after each death, they are dropped: constant time a death, over all of them.
+   */
+  prune(live: number, isLive: (element: A) => boolean): void {
+    if (this.items.length > 2 * live + SLACK) this.retain(isLive)
   }
 
   private rise(from: number): void {

@@ -25,8 +25,7 @@ import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
-import type { Unit } from "./job.ts"
-import { Job } from "./job.ts"
+import type { Job, Unit } from "./job.ts"
 import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
@@ -366,7 +365,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     const left = this.backlog.accepted - this.tally.settled
     const running = this.crew.workIds
     yield* this.crew.disband
-    const waiting = this.interruptWaiting(LOGGED_IDS)
+    const waiting = this.attempts.interruptAll(LOGGED_IDS)
     this.checkEnd()
     if (left > 0) {
       const ids = [...running, ...waiting].slice(0, LOGGED_IDS).join(", ")
@@ -382,24 +381,6 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     freeName(this.name)
     this.turn.begin()
   })
-
-  /**
-   * Settles as interrupted what no gopher has, and returns the first ids. Outcomes that nobody waits for are made when they
-   * are read: there may be a million of them.
-   */
-  private interruptWaiting(logged: number): ReadonlyArray<string> {
-    const ids: Array<string> = []
-    const unclaimed: Array<Unit<In, Out, E>> = []
-    for (const waiting of [...this.attempts.backoffs.stop(), ...this.backlog.pollUpTo(Infinity)]) {
-      const unit = ids.length < logged ? this.attempts.named(waiting) : waiting
-      if (unit instanceof Job && ids.length < logged) ids.push(unit.id ?? "")
-      if (unit instanceof Job && unit.settle !== undefined) this.attempts.interruptWaiting(unit)
-      else unclaimed.push(unit)
-    }
-    this.tally.interrupted += unclaimed.length
-    this.buffer?.end(Exit.void, this.attempts.interruptedOutcomes(unclaimed))
-    return ids
-  }
 
   private fork<A, E1>(effect: Effect.Effect<A, E1, R>): Fiber.RuntimeFiber<A, E1> {
     // Not at once: the caller is in the middle of changing its state.

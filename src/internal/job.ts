@@ -22,7 +22,7 @@ type Phase = "new" | "queued" | "taken" | "running" | "retrying" | "settled"
  */
 export class Job<In, Out, E> {
   phase: Phase = "new"
-  /** Asked for by its caller, or by the scope: it must not start (again). */
+  /** By its caller, or by the end of its stream, while a gopher had it: it must not start (again). */
   cancelled = false
   id: string | undefined
   readonly body: In

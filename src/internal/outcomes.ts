@@ -3,6 +3,7 @@ import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import { Condition } from "./condition.ts"
 
 /** A waiting reader is woken when so many are there, or at the end of the turn: waking it for each costs more than the unit. */
 const BATCH = 64
@@ -18,7 +19,7 @@ export class Outcomes<A, E = never> {
   private readonly capacity: number
   private readonly batch: number
   private readonly onTaken: () => void
-  private readonly readers = new Set<() => void>()
+  private readonly arrival = new Condition(() => this.items.length > 0 || this.ending !== undefined)
   private ending: Exit.Exit<unknown, E> | undefined = undefined
   /** Where further results come from when the buffer is empty and nothing will be added. */
   private rest: Iterator<A> | undefined = undefined
@@ -44,12 +45,12 @@ export class Outcomes<A, E = never> {
   }
 
   push(item: A): void {
-    if (this.items.push(item) >= this.batch) this.wake()
+    if (this.items.push(item) >= this.batch) this.arrival.check()
   }
 
   /** To be called at the end of a turn. */
   flush(): void {
-    if (this.items.length > 0) this.wake()
+    this.arrival.check()
   }
 
   /** Nothing is added any more. What is there, and what `rest` yields, can still be taken. */
@@ -57,7 +58,7 @@ export class Outcomes<A, E = never> {
     if (this.ending !== undefined) return
     this.ending = exit
     this.rest = rest
-    this.wake()
+    this.arrival.check()
   }
 
   /** All that is there, at least one; fails with `None` after the end. */
@@ -69,21 +70,12 @@ export class Outcomes<A, E = never> {
       this.onTaken()
       return Exit.succeed(Chunk.unsafeFromArray(items))
     }
-    if (this.ending === undefined) return Effect.zipRight(this.arrival, this.take)
+    if (this.ending === undefined) return Effect.zipRight(this.arrival.await, this.take)
     const items = this.fromRest()
     if (items.length > 0) return Exit.succeed(Chunk.unsafeFromArray(items))
     return Exit.isSuccess(this.ending)
       ? Effect.fail(Option.none())
       : Effect.failCause(Cause.map(this.ending.cause, Option.some))
-  })
-
-  private readonly arrival = Effect.async<void>((resume) => {
-    if (this.items.length > 0 || this.ending !== undefined) return resume(Exit.void)
-    const reader = () => resume(Exit.void)
-    this.readers.add(reader)
-    return Effect.sync(() => {
-      this.readers.delete(reader)
-    })
   })
 
   private fromRest(): Array<A> {
@@ -94,12 +86,5 @@ export class Outcomes<A, E = never> {
       else items.push(next.value)
     }
     return items
-  }
-
-  private wake(): void {
-    if (this.readers.size === 0) return
-    const readers = Array.from(this.readers)
-    this.readers.clear()
-    for (const reader of readers) reader()
   }
 }

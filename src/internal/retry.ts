@@ -83,7 +83,7 @@ export class Backoffs<In, Out, E> {
   discard(job: Job<In, Out, E>): void {
     job.phase = "settled"
     this.size--
-    if (this.heap.size > 2 * this.size + 64) this.heap.retain((job) => job.phase === "retrying")
+    this.heap.prune(this.size, (job) => job.phase === "retrying")
   }
 
   /** Wakes nobody any more, and hands out what waits. */
