@@ -9,5 +9,5 @@ export default defineConfig({
       { find: /^gofherd\/(.*)$/, replacement: `${src}$1.ts` }
     ]
   },
-  test: { include: ["test/**/*.test.ts"] }
+  test: { include: ["test/**/*.test.ts"], globalSetup: "test/utils/programs.ts" }
 })

@@ -1,0 +1,62 @@
+import { execFileSync } from "node:child_process"
+import { accessSync, constants, existsSync } from "node:fs"
+import { delimiter, join } from "node:path"
+
+/** What tests need beyond npm: the Debian package that has it, and the names under which a machine may have it already. */
+const programs = {
+  chromium: ["chromium", "chromium-browser", "google-chrome"],
+  prometheus: ["prometheus"],
+  promtool: ["promtool"]
+} as const
+
+const packages: Record<Program, string> = { chromium: "chromium", prometheus: "prometheus", promtool: "prometheus" }
+
+export type Program = keyof typeof programs
+
+/** Where a program is, `undefined` if this machine has none. */
+export const find = (program: Program): string | undefined => {
+  for (const name of programs[program]) {
+    for (const dir of (process.env["PATH"] ?? "").split(delimiter)) {
+      try {
+        accessSync(join(dir, name), constants.X_OK)
+        return join(dir, name)
+      } catch {
+        // Not here.
+      }
+    }
+  }
+  return undefined
+}
+
+/** Where a program is, for tests that are skipped without it. */
+export const path = (program: Program): string => {
+  const found = find(program)
+  if (found === undefined) throw new Error(`expected ${program} to be installed, got none`)
+  return found
+}
+
+const missing = () => (Object.keys(programs) as Array<Program>).filter((program) => find(program) === undefined)
+
+/**
+ * Before all tests: installs from Debian's packages what is missing, as root on Debian; elsewhere says what to install. With
+ * `CI=true` missing is a failure; otherwise the tests concerned are skipped.
+ */
+export default function setup(): void {
+  const wanted = Array.from(new Set(missing().map((program) => packages[program])))
+  if (wanted.length === 0) return
+  const command = `apt-get install --no-install-recommends -y ${wanted.join(" ")}`
+  if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
+    process.stderr.write(`installing what the tests need: ${command}\n`)
+    const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" } as const
+    try {
+      execFileSync("sh", ["-c", `apt-get update && ${command}`], options)
+    } catch (error) {
+      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    }
+  }
+  const left = missing()
+  if (left.length === 0) return
+  const message = `expected ${left.join(" and ")} to be installed, got none: ${command}`
+  if (process.env["CI"] === "true") throw new Error(message)
+  process.stderr.write(`${message}\nskipping the tests that need it\n`)
+}
