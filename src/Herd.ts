@@ -36,6 +36,8 @@ export interface Control {
 
   /** The size: the target number of gophers. */
   readonly size: Effect.Effect<number>
+  /** The largest size that `resize` accepts. */
+  readonly maxSize: number
   /**
    * Sets the size, an integer from 0 to `maxSize`; anything else fails with `InvalidSize` and changes nothing. Returns at
    * once. Growth starts queued work in the same turn of the event loop. A shrink retires idle gophers at once and busy ones after their
@@ -61,6 +63,8 @@ export interface Control {
    * misses some and never slows the herd. Ends when the herd's scope closes.
    */
   readonly changes: Stream.Stream<HerdState>
+  /** What has become of the size and of units, of late: the last 20 resizes and the last 20 failures. */
+  readonly history: Effect.Effect<HerdHistory>
   /** Waits until nothing is queued, running or retrying. */
   readonly awaitIdle: Effect.Effect<void>
   /** Waits until the herd is closed and every accepted unit has settled. */
@@ -138,6 +142,45 @@ export interface HerdState {
   readonly closed: boolean
   /** Closed, and every accepted unit has settled. */
   readonly drained: boolean
+}
+
+/**
+ * The last resizes and failures, each with the newest first. Times are the machine's.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface HerdHistory {
+  readonly resizes: ReadonlyArray<Resized>
+  readonly failures: ReadonlyArray<Failed>
+}
+
+/**
+ * A change of the size.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Resized {
+  readonly at: Date
+  readonly from: number
+  readonly to: number
+  readonly mode: "graceful" | "interrupt"
+}
+
+/**
+ * A unit that failed for good.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Failed {
+  readonly at: Date
+  /** The unit's. */
+  readonly id: string
+  readonly attempts: number
+  /** What the error says of itself, on one line of at most 300 characters. */
+  readonly message: string
 }
 
 /**

@@ -1,13 +1,18 @@
 /**
  * The HTTP contract: what the routes take and answer. It holds no server and no engine, so a client that is made from it
- * loads neither.
+ * loads neither; `HerdClient` is one.
+ *
+ * Beside what is described here, a known path answers another method with 405, `Allow` and `{msg, _tag: "MethodNotAllowed"}`,
+ * and what is no HTTP, or takes too long, is answered by Node with 400, 408 or 431 and no body.
  *
  * @since 0.1.0
  */
 import * as HttpApi from "@effect/platform/HttpApi"
 import * as HttpApiEndpoint from "@effect/platform/HttpApiEndpoint"
 import * as HttpApiGroup from "@effect/platform/HttpApiGroup"
+import * as HttpApiMiddleware from "@effect/platform/HttpApiMiddleware"
 import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
+import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
 
@@ -34,6 +39,110 @@ export class HerdPatch extends Schema.Class<HerdPatch>("gofherd/HerdPatch")({
   num: Schema.NonNegativeInt.annotations({ description: "The new size, from 0 to the herd's maxSize" })
 }, { identifier: "HerdPatch" }) {}
 
+/**
+ * What `PATCH /herds/:name` takes: a new size, whether to start new work, or both.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class HerdUpdate extends Schema.Class<HerdUpdate>("gofherd/HerdUpdate")({
+  num: Schema.optional(
+    Schema.NonNegativeInt.annotations({ description: "The new size, from 0 to the herd's maxSize" })
+  ),
+  mode: Schema.optional(
+    Schema.Literal("graceful", "interrupt").annotations({
+      description: "With num: a shrink lets units finish (graceful, the default) or interrupts and puts them back"
+    })
+  ),
+  paused: Schema.optional(Schema.Boolean.annotations({ description: "true starts nothing new; false goes on" }))
+}, { identifier: "HerdUpdate" }) {}
+
+const Count = Schema.NonNegativeInt
+
+/**
+ * A change of the size.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class Resized extends Schema.Class<Resized>("gofherd/Resized")({
+  at: Schema.Date,
+  from: Count,
+  to: Count,
+  mode: Schema.Literal("graceful", "interrupt")
+}, { identifier: "Resized" }) {}
+
+/**
+ * A unit that failed for good.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class Failed extends Schema.Class<Failed>("gofherd/Failed")({
+  at: Schema.Date,
+  id: Schema.String.annotations({ description: "The unit's" }),
+  attempts: Count,
+  message: Schema.String.annotations({ description: "What the error says of itself, at most 300 characters" })
+}, { identifier: "Failed" }) {}
+
+/**
+ * A herd at one instant, with what an operator asks of it: `Herd.HerdState`, the bound of its size, how long attempts
+ * take, and what happened last.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class HerdState extends Schema.Class<HerdState>("gofherd/HerdState")({
+  name: Schema.String,
+  at: Schema.Date.annotations({ description: "The instant, by the server's clock" }),
+  size: Count.annotations({ description: "The target number of gophers" }),
+  maxSize: Count.annotations({ description: "The largest size that is accepted" }),
+  live: Count.annotations({ description: "Gophers that exist" }),
+  running: Count.annotations({ description: "Units inside process" }),
+  queued: Count.annotations({ description: "Units waiting for a gopher" }),
+  retrying: Count.annotations({ description: "Units waiting for their backoff" }),
+  accepted: Count.annotations({
+    description: "Units taken in, ever: queued + running + retrying + succeeded + failed + interrupted"
+  }),
+  succeeded: Count,
+  retried: Count.annotations({ description: "Attempts that failed and were retried" }),
+  failed: Count,
+  interrupted: Count,
+  paused: Schema.Boolean,
+  closed: Schema.Boolean.annotations({ description: "Takes no more work" }),
+  drained: Schema.Boolean.annotations({ description: "Closed, and every accepted unit has settled" }),
+  attemptSeconds: Schema.Struct({
+    p50: Schema.NullOr(Schema.Number),
+    p95: Schema.NullOr(Schema.Number)
+  }).annotations({
+    description: "Time of one attempt, over the last minute, by the buckets of the histogram; null without attempts"
+  }),
+  resizes: Schema.Array(Resized).annotations({ description: "The last 20, newest first" }),
+  failures: Schema.Array(Failed).annotations({ description: "The last 20, newest first" })
+}, { identifier: "HerdState" }) {}
+
+/**
+ * A herd at an earlier instant, as the event stream tells it to those who ask for the past.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class HerdSample extends Schema.Class<HerdSample>("gofherd/HerdSample")(
+  Schema.Struct(HerdState.fields).pick(
+    "at",
+    "size",
+    "live",
+    "running",
+    "queued",
+    "retrying",
+    "succeeded",
+    "retried",
+    "failed",
+    "attemptSeconds"
+  ).fields,
+  { identifier: "HerdSample" }
+) {}
+
 // ------------------------------------------------------------------------------------------------------ errors
 
 const refusal = {
@@ -44,7 +153,7 @@ const refusal = {
 }
 
 /**
- * The body is not JSON, or not an object with an integer `num`.
+ * The body is not JSON, or not an object with the right fields.
  *
  * @since 0.1.0
  * @category errors
@@ -91,7 +200,86 @@ export class BodyTooLarge extends Schema.TaggedError<BodyTooLarge>("gofherd/Body
   }
 }
 
+/**
+ * The routes were made with `readOnly`.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ReadOnly extends Schema.TaggedError<ReadOnly>("gofherd/ReadOnly")(
+  "ReadOnly",
+  refusal,
+  HttpApiSchema.annotations({ status: 403, identifier: "ReadOnly" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
+/**
+ * There is nothing of that name.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class NotFound extends Schema.TaggedError<NotFound>("gofherd/NotFound")(
+  "NotFound",
+  { msg: Schema.String },
+  HttpApiSchema.annotations({ status: 404, identifier: "NotFound" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
+/**
+ * The request was sent to a host that is not in `allowedHosts`, or by a page of another site.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Forbidden extends Schema.TaggedError<Forbidden>("gofherd/Forbidden")(
+  "Forbidden",
+  { msg: Schema.String },
+  HttpApiSchema.annotations({ status: 403, identifier: "Forbidden" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
+/**
+ * The routes were made with a `token`, and the request has none or another one.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>("gofherd/Unauthorized")(
+  "Unauthorized",
+  { msg: Schema.String },
+  HttpApiSchema.annotations({ status: 401, identifier: "Unauthorized" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ protocols
+
+/**
+ * Lets those pass who have the token, and everybody if there is none.
+ *
+ * @since 0.1.0
+ * @category protocols
+ */
+export class Authorization extends HttpApiMiddleware.Tag<Authorization>()("gofherd/Authorization", {
+  failure: Unauthorized,
+  security: {
+    bearer: HttpApiSecurity.bearer.pipe(
+      HttpApiSecurity.annotate(OpenApi.Description, "The token, if the routes were made with one")
+    )
+  }
+}) {}
 
 /**
  * `GET /herd` and `PATCH /herd`, for the first of the herds that are served.
@@ -103,7 +291,7 @@ export class HerdGroup extends HttpApiGroup.make("herd")
   .add(
     HttpApiEndpoint.get("get", "/herd")
       .addSuccess(HerdSize)
-      .annotate(OpenApi.Summary, "The size of the herd")
+      .annotate(OpenApi.Summary, "The size of the first herd")
   )
   .add(
     HttpApiEndpoint.patch("resize", "/herd")
@@ -112,9 +300,64 @@ export class HerdGroup extends HttpApiGroup.make("herd")
       .addError(InvalidBody)
       .addError(SizeRefused)
       .addError(BodyTooLarge)
-      .annotate(OpenApi.Summary, "Sets the size of the herd")
+      .addError(ReadOnly)
+      .annotate(OpenApi.Summary, "Sets the size of the first herd")
       .annotate(OpenApi.Description, "The body is read as JSON whatever its content type, so that `curl -d` works")
   )
+  .middleware(Authorization)
+{}
+
+const name = HttpApiSchema.param("name", Schema.String.annotations({ description: "The herd's, percent-encoded" }))
+
+/**
+ * `/herds`: all herds that are served, by name.
+ *
+ * @since 0.1.0
+ * @category protocols
+ */
+export class HerdsGroup extends HttpApiGroup.make("herds")
+  .add(
+    HttpApiEndpoint.get("list", "/herds")
+      .addSuccess(Schema.Array(HerdState))
+      .annotate(OpenApi.Summary, "The state of all herds")
+  )
+  .add(
+    HttpApiEndpoint.get("get")`/herds/${name}`
+      .addSuccess(HerdState)
+      .addError(NotFound)
+      .annotate(OpenApi.Summary, "The state of a herd")
+  )
+  .add(
+    HttpApiEndpoint.patch("update")`/herds/${name}`
+      .setPayload(HerdUpdate)
+      .addSuccess(HerdState)
+      .addError(NotFound)
+      .addError(InvalidBody)
+      .addError(SizeRefused)
+      .addError(BodyTooLarge)
+      .addError(ReadOnly)
+      .annotate(OpenApi.Summary, "Resizes, pauses or resumes a herd")
+      .annotate(
+        OpenApi.Description,
+        "All of it or, with an error, nothing. The body is read as JSON whatever its content type"
+      )
+  )
+  .add(
+    HttpApiEndpoint.get("events")`/herds/${name}/events`
+      .setUrlParams(Schema.Struct({
+        history: Schema.optional(Schema.Literal("true", "false")).annotations({
+          description: "Begin with an event `history`: an array of HerdSample, of the last minutes"
+        })
+      }))
+      .addSuccess(HttpApiSchema.Text({ contentType: "text/event-stream" }))
+      .addError(NotFound)
+      .annotate(OpenApi.Summary, "The state of a herd, again and again")
+      .annotate(
+        OpenApi.Description,
+        "Server-sent events, each a HerdState as JSON: at once, when it has changed (up to 4 times a second), and every 10 s"
+      )
+  )
+  .middleware(Authorization)
 {}
 
 /**
@@ -128,6 +371,27 @@ export class MetricsGroup extends HttpApiGroup.make("metrics", { topLevel: true 
     HttpApiEndpoint.get("metrics", "/metrics")
       .addSuccess(HttpApiSchema.Text({ contentType: "text/plain; version=0.0.4; charset=utf-8" }))
       .annotate(OpenApi.Summary, "Prometheus text format 0.0.4")
+  )
+  .middleware(Authorization)
+{}
+
+/**
+ * The dashboard and this description, which hold no data and ask for no token.
+ *
+ * @since 0.1.0
+ * @category protocols
+ */
+export class PagesGroup extends HttpApiGroup.make("pages")
+  .add(
+    HttpApiEndpoint.get("dashboard", "/")
+      .addSuccess(HttpApiSchema.Text({ contentType: "text/html; charset=utf-8" }))
+      .addError(NotFound)
+      .annotate(OpenApi.Summary, "The dashboard")
+  )
+  .add(
+    HttpApiEndpoint.get("description", "/openapi.json")
+      .addSuccess(Schema.Record({ key: Schema.String, value: Schema.Unknown }))
+      .annotate(OpenApi.Summary, "This description")
   )
 {}
 
@@ -151,6 +415,15 @@ export class MetricsGroup extends HttpApiGroup.make("metrics", { topLevel: true 
  */
 export class HerdApi extends HttpApi.make("gofherd")
   .add(HerdGroup)
+  .add(HerdsGroup)
   .add(MetricsGroup)
+  .add(PagesGroup)
+  .addError(Forbidden)
   .annotate(OpenApi.Title, "gofherd")
+  .annotate(OpenApi.Version, "0.1.0")
+  .annotate(
+    OpenApi.Description,
+    "Watches and steers herds. Another method on one of these paths is answered with 405, `Allow` and "
+      + "`{msg, _tag: \"MethodNotAllowed\"}`; what is no HTTP or takes too long, with 400, 408 or 431 and no body."
+  )
 {}

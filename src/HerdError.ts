@@ -82,7 +82,22 @@ export class ListenError extends Schema.TaggedError<ListenError>("gofherd/Listen
 }
 
 /**
+ * The server would listen where others get to it, and let everybody resize.
+ *
  * @since 0.1.0
  * @category errors
  */
-export type HerdError = InvalidSize | HerdClosed | InvalidOption | ListenError
+export class UnprotectedHost extends Schema.TaggedError<UnprotectedHost>("gofherd/UnprotectedHost")("UnprotectedHost", {
+  host: Schema.String
+}) {
+  override get message(): string {
+    return `expected a token or readOnly for host "${this.host}", which others can reach, got neither: set token `
+      + "(GOFHERD_TOKEN), set readOnly (GOFHERD_READ_ONLY=true), or listen on 127.0.0.1"
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type HerdError = InvalidSize | HerdClosed | InvalidOption | ListenError | UnprotectedHost

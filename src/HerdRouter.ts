@@ -1,5 +1,5 @@
 /**
- * The routes by which a running herd is watched and resized, as a layer for an `HttpLayerRouter` application.
+ * The routes by which running herds are watched and steered, as a layer for an `HttpLayerRouter` application.
  *
  * @since 0.1.0
  */
@@ -10,9 +10,11 @@ import type * as HttpPlatform from "@effect/platform/HttpPlatform"
 import type * as Path from "@effect/platform/Path"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Redacted from "effect/Redacted"
 import type * as Herd from "./Herd.ts"
 import { controlsOf } from "./internal/controls.ts"
 import { routes } from "./internal/routes.ts"
+import { settingsOf } from "./internal/settings.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -34,6 +36,22 @@ export type Herds = readonly [
 export interface Options<H extends Herds> {
   /** The herds; `/herd` is the first one. */
   readonly herds: H
+  /** What all paths begin with, such as `"/ops"`. Default: nothing. */
+  readonly prefix?: "" | `/${string}` | undefined
+  /** Nobody may change anything, and the dashboard shows no controls. Default `false`. */
+  readonly readOnly?: boolean | undefined
+  /**
+   * Who wants to see or change anything must send it, as `Authorization: Bearer …`; one or more visible ASCII characters.
+   * The dashboard asks for it. Default: none, everybody may.
+   */
+  readonly token?: string | Redacted.Redacted | undefined
+  /**
+   * The host names, without a port, by which these routes may be reached; `"*"` for any. Default: any with a `token`;
+   * otherwise `localhost` and IP addresses, because a page of another site can make its own name mean this machine.
+   */
+  readonly allowedHosts?: ReadonlyArray<string> | undefined
+  /** Serve the dashboard. Default `true`. */
+  readonly dashboard?: boolean | undefined
 }
 
 /**
@@ -53,15 +71,15 @@ export type Requirements<H extends Herds> =
 // ------------------------------------------------------------------------------------------------------ layers
 
 /**
- * Adds the routes to the router of an application.
+ * Adds the routes to the router of an application: `/herd`, `/herds`, `/metrics`, the dashboard at `/` and `/openapi.json`, as
+ * `HerdApi` has them. The page of the dashboard is at `prefix`, and needs nothing from elsewhere.
  *
- * - `GET /herd` answers `{"num": 10, "msg": "success"}`.
- * - `PATCH /herd` with `{"num": 10}` sets the size, whatever the content type. A body that is not understood or a size that
- *   is not accepted is answered with 400, a body over 4096 bytes with 413, and the size stays.
- * - `GET /metrics` answers the metrics of all herds of the process in Prometheus' text format.
- * - Other methods on these paths are answered with 405 and `Allow`.
+ * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes answer are not logged.
+ * - Requests to a host that is not allowed, and requests to change something that come from a page of another site, are
+ *   answered with 403, also where the application sends CORS headers.
+ * - Options out of their bounds are a defect, `InvalidOption`.
  *
- * Requests that these routes answer are not logged. They are not authenticated either: serve them where only operators get to.
+ * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it.
  *
  * @example
  * ```ts
@@ -84,4 +102,8 @@ export type Requirements<H extends Herds> =
  * @category layers
  */
 export const layer = <const H extends Herds>(options: Options<H>): Layer.Layer<never, never, Requirements<H>> =>
-  Layer.unwrapEffect(Effect.map(controlsOf(options.herds), ([herd]) => routes(herd, { answersAll: false })))
+  Layer.unwrapEffect(Effect.zipWith(
+    settingsOf(options),
+    controlsOf(options.herds),
+    (settings, herds) => routes(herds, settings, { answersAll: false })
+  ))

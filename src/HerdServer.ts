@@ -7,16 +7,21 @@
 import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
+import * as Config from "effect/Config"
+import type * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Herd from "./Herd.ts"
-import { InvalidOption, ListenError } from "./HerdError.ts"
+import * as Redacted from "effect/Redacted"
+import type { Server } from "node:http"
+import { isIP } from "node:net"
+import { InvalidOption, ListenError, UnprotectedHost } from "./HerdError.ts"
 import type * as HerdRouter from "./HerdRouter.ts"
 import { controlsOf } from "./internal/controls.ts"
-import { gracefulServer } from "./internal/gracefulServer.ts"
+import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
+import { isToken, settingsOf } from "./internal/settings.ts"
 import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
@@ -26,7 +31,10 @@ import { show } from "./internal/show.ts"
  * @category models
  */
 export interface Options<H extends HerdRouter.Herds> extends HerdRouter.Options<H> {
-  /** The address to listen on. Default `"127.0.0.1"`: only this machine gets to it. There is no authentication. */
+  /**
+   * The address to listen on. Default `"127.0.0.1"`: only this machine gets to it. For any that others can reach there has to
+   * be a `token`, or `readOnly`.
+   */
   readonly host?: string | undefined
   /** From 0 to 65535; 0 takes any free port. Default 2112. */
   readonly port?: number | undefined
@@ -48,8 +56,8 @@ export class HerdServer extends Context.Tag("gofherd/HerdServer")<HerdServer, {
 // ------------------------------------------------------------------------------------------------------ layers
 
 /**
- * Serves herds: `/herd` and `/metrics`, see `HerdRouter.layer`. Fails with `ListenError` if the port is in use. When its
- * scope closes, responses in flight are finished, for up to 5 s.
+ * Serves herds: the routes of `HerdRouter.layer` on a Node server of their own, as `gracefulServer` makes it. Fails with
+ * `ListenError` if the port is in use, and with `UnprotectedHost` if everybody who gets to the host could resize.
  *
  * @example
  * ```ts
@@ -71,29 +79,127 @@ export class HerdServer extends Context.Tag("gofherd/HerdServer")<HerdServer, {
  */
 export const layer = <const H extends HerdRouter.Herds>(
   options: Options<H>
-): Layer.Layer<HerdServer, ListenError, Effect.Effect.Context<H[number]>> => {
-  const { host = "127.0.0.1", port = 2112 } = options
-  if (!isSize(port, 65_535)) {
-    return Layer.die(new InvalidOption({ option: "port", expected: "an integer from 0 to 65535", given: show(port) }))
-  }
-  const listening = NodeHttpServer.layer(gracefulServer, { host, port }).pipe(
-    Layer.mapError(({ cause }) => new ListenError({ host, port, cause }))
-  )
-  return Layer.unwrapEffect(
-    Effect.map(
-      controlsOf(options.herds),
-      ([herd]) => Layer.provideMerge(Layer.fresh(serve(herd)), address).pipe(Layer.provide(listening))
+): Layer.Layer<HerdServer, ListenError | UnprotectedHost, Effect.Effect.Context<H[number]>> =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const { host = "127.0.0.1", port = 2112 } = options
+    if (!isSize(port, 65_535)) {
+      return yield* Effect.die(
+        new InvalidOption({ option: "port", expected: "an integer from 0 to 65535", given: show(port) })
+      )
+    }
+    const settings = yield* settingsOf(options)
+    if (!isLoopback(host) && settings.token === undefined && !settings.readOnly) {
+      return yield* new UnprotectedHost({ host })
+    }
+    const herds = yield* controlsOf(options.herds)
+    const listening = NodeHttpServer.layer(makeGracefulServer, { host, port }).pipe(
+      Layer.mapError(({ cause }) => new ListenError({ host, port, cause }))
     )
+    // On a router of its own, wherever else in the application there is one.
+    const serving = Layer.fresh(
+      HttpLayerRouter.serve(routes(herds, settings, { answersAll: true }), {
+        disableLogger: true,
+        disableListenLog: true
+      })
+    )
+    return Layer.provideMerge(serving, address(settings.prefix)).pipe(Layer.provide(listening))
+  }))
+
+/**
+ * `layer` with what the environment says: `GOFHERD_HOST`, `GOFHERD_PORT`, `GOFHERD_TOKEN`, `GOFHERD_READ_ONLY` (`true` or
+ * `false`) and `GOFHERD_ALLOWED_HOSTS` (separated by commas), each in place of the option of that name. What makes no sense,
+ * such as an empty token, fails with a `ConfigError`.
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Layer } from "effect"
+ * import { Herd } from "gofherd"
+ * import * as HerdServer from "gofherd/HerdServer"
+ *
+ * class Crawler extends Context.Tag("Crawler")<Crawler, Herd.Herd<string, number>>() {}
+ * const CrawlerLive = Herd.layer(Crawler, { process: (url) => Effect.succeed(url.length), size: 8 })
+ *
+ * // GOFHERD_HOST=0.0.0.0 GOFHERD_TOKEN=… node crawler.js
+ * const Main = HerdServer.layerConfig({ herds: [Crawler] }).pipe(Layer.provide(CrawlerLive))
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerConfig = <const H extends HerdRouter.Herds>(
+  options: Options<H>
+): Layer.Layer<
+  HerdServer,
+  ListenError | UnprotectedHost | ConfigError.ConfigError,
+  Effect.Effect.Context<H[number]>
+> => Layer.unwrapEffect(Effect.map(environment(options), (set) => layer({ ...options, ...set })))
+
+const token: Config.Config<Redacted.Redacted> = Config.map(
+  Config.validate(Config.string("GOFHERD_TOKEN"), {
+    message: "expected one or more visible ASCII characters",
+    validation: isToken
+  }),
+  (token) => Redacted.make(token)
+)
+
+const environment = (options: Omit<Options<HerdRouter.Herds>, "herds">) =>
+  Config.all({
+    host: Config.nonEmptyString("GOFHERD_HOST").pipe(Config.withDefault(options.host)),
+    port: Config.integer("GOFHERD_PORT").pipe(
+      Config.validate({ message: "expected an integer from 0 to 65535", validation: (port) => isSize(port, 65_535) }),
+      Config.withDefault(options.port)
+    ),
+    token: Config.withDefault(token, options.token),
+    readOnly: Config.boolean("GOFHERD_READ_ONLY").pipe(Config.withDefault(options.readOnly)),
+    allowedHosts: Config.array(Config.nonEmptyString(), "GOFHERD_ALLOWED_HOSTS").pipe(
+      Config.withDefault(options.allowedHosts)
+    )
+  })
+
+const isLoopback = (host: string) =>
+  host === "localhost" || host === "::1" || isIP(host) === 4 && host.startsWith("127.")
+
+const address = (prefix: string) =>
+  Layer.effect(
+    HerdServer,
+    Effect.flatMap(HttpServer.HttpServer, ({ address }) => {
+      const url = `${originOf(address)}${prefix}`
+      return Effect.as(Effect.logDebug(`serving ${url}`), HerdServer.of({ url }))
+    })
   )
+
+const originOf = (address: HttpServer.Address): string => {
+  if (address._tag === "UnixAddress") return `unix:${address.path}`
+  return `http://${address.hostname.includes(":") ? `[${address.hostname}]` : address.hostname}:${address.port}`
 }
 
-/** On a router of its own, wherever else in the application there is one. */
-const serve = (herd: Herd.Control) =>
-  HttpLayerRouter.serve(routes(herd, { answersAll: true }), { disableLogger: true, disableListenLog: true })
+// ------------------------------------------------------------------------------------------------------ servers
 
-const address = Layer.effect(
-  HerdServer,
-  HttpServer.addressFormattedWith((url) =>
-    Effect.as(Effect.logDebug(`serving ${url}/herd and ${url}/metrics`), HerdServer.of({ url }))
-  )
-)
+/**
+ * A Node HTTP server for an application of your own, in place of `createServer` of `node:http`: it gives slow and idle clients
+ * little to hold on to, and its `close` ends as soon as the responses in flight have ended, for which it waits up to 5 s.
+ *
+ * Node's own `close` waits for every connection, also for one that a browser opened in advance and sends nothing on. Headers
+ * have 10 s to arrive and requests 30 s; headers may have 8 KiB; there are at most 256 connections at once.
+ *
+ * @example
+ * ```ts
+ * import { HttpLayerRouter } from "@effect/platform"
+ * import { NodeHttpServer } from "@effect/platform-node"
+ * import { Context, Effect, Layer } from "effect"
+ * import { Herd, HerdRouter } from "gofherd"
+ * import * as HerdServer from "gofherd/HerdServer"
+ *
+ * class Crawler extends Context.Tag("Crawler")<Crawler, Herd.Herd<string, number>>() {}
+ * const CrawlerLive = Herd.layer(Crawler, { process: (url) => Effect.succeed(url.length) })
+ *
+ * const Main = HttpLayerRouter.serve(HerdRouter.layer({ herds: [Crawler], prefix: "/ops" })).pipe(
+ *   Layer.provide(NodeHttpServer.layer(HerdServer.gracefulServer, { port: 3000 })),
+ *   Layer.provide(CrawlerLive)
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category servers
+ */
+export const gracefulServer = (): Server => makeGracefulServer()

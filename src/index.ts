@@ -13,6 +13,13 @@ export * as Herd from "./Herd.ts"
 export * as HerdApi from "./HerdApi.ts"
 
 /**
+ * A client of that contract.
+ *
+ * @since 0.1.0
+ */
+export * as HerdClient from "./HerdClient.ts"
+
+/**
  * Every error of a herd.
  *
  * @since 0.1.0
@@ -27,7 +34,7 @@ export * as HerdError from "./HerdError.ts"
 export * as HerdMetrics from "./HerdMetrics.ts"
 
 /**
- * The routes by which a herd is watched and resized.
+ * The routes by which herds are watched and steered.
  *
  * @since 0.1.0
  */

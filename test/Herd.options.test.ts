@@ -16,7 +16,12 @@ const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: st
     [{ maxSize }, "expected maxSize to be an integer from 1, got"] as const
   ),
   ...[NaN, -1, 1.5, "3", null, Infinity].map((capacity) => [{ capacity }, integerFrom0] as const),
-  ...["", 7, null, {}].map((name) => [{ name }, "expected name to be a string that is not empty, got"] as const),
+  ...["", ".", "..", "\ud800", 7, null, {}].map((name) =>
+    [
+      { name },
+      `expected name to be a string that is not empty, ".", ".." or malformed Unicode, got`
+    ] as const
+  ),
   ...["keep", 7].map((outcomes) => [{ outcomes }, "expected outcomes to be \"discard\" or { capacity }, got"] as const),
   ...[0, -1, 1.5, NaN, "3"].map((capacity) =>
     [{ outcomes: { capacity } }, "expected outcomes.capacity to be an integer from 1, got"] as const

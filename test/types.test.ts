@@ -85,7 +85,9 @@ describe("types", () => {
 
   it("a server or router requires the herds that it is given", () => {
     const server = HerdServer.layer({ herds: [Crawler, Indexer], port: 0 })
-    expectTypeOf(server).toEqualTypeOf<Layer.Layer<HerdServer.HerdServer, HerdError.ListenError, Crawler | Indexer>>()
+    expectTypeOf(server).toEqualTypeOf<
+      Layer.Layer<HerdServer.HerdServer, HerdError.ListenError | HerdError.UnprotectedHost, Crawler | Indexer>
+    >()
     const routes = HerdRouter.layer({ herds: [Crawler] })
     expectTypeOf<Crawler>().toExtend<Layer.Layer.Context<typeof routes>>()
     expectTypeOf<Indexer>().not.toExtend<Layer.Layer.Context<typeof routes>>()

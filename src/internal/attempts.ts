@@ -11,6 +11,7 @@ import type { Work } from "../Work.ts"
 import type { Backlog } from "./backlog.ts"
 import { Nothing } from "./backlog.ts"
 import type { Gopher } from "./gopher.ts"
+import type { History } from "./history.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { OutcomeImpl } from "./outcome.ts"
@@ -48,6 +49,7 @@ export class Attempts<In, Out, E, R> {
   private readonly backlog: Backlog<In, Out, E>
   private readonly outcomes: Outcomes<Outcome<In, Out, E>> | undefined
   private readonly tally: Tally
+  private readonly history: History
   private readonly turn: Turn
   private readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
   private readonly onStarted: () => void
@@ -61,6 +63,7 @@ export class Attempts<In, Out, E, R> {
     readonly backlog: Backlog<In, Out, E>
     readonly outcomes: Outcomes<Outcome<In, Out, E>> | undefined
     readonly tally: Tally
+    readonly history: History
     readonly turn: Turn
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
     readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
@@ -74,6 +77,7 @@ export class Attempts<In, Out, E, R> {
     this.backlog = options.backlog
     this.outcomes = options.outcomes
     this.tally = options.tally
+    this.history = options.history
     this.turn = options.turn
     this.mayStart = options.mayStart
     this.onStarted = options.onStarted
@@ -317,9 +321,12 @@ export class Attempts<In, Out, E, R> {
 
   /** Counts the outcome and brings it to the place its sender chose. */
   private deliver(outcome: Outcome<In, Out, E>, job: Job<In, Out, E> | undefined): void {
-    if (outcome.status === "success") this.tally.succeeded++
-    else if (outcome.status === "failure") this.tally.failed++
-    else this.tally.interrupted++
+    if (Exit.isSuccess(outcome.exit)) this.tally.succeeded++
+    else if (Cause.isInterruptedOnly(outcome.exit.cause)) this.tally.interrupted++
+    else {
+      this.tally.failed++
+      this.history.failed(outcome, outcome.exit.cause)
+    }
     this.turn.begin()
     if (job?.settle !== undefined) job.settle(outcome)
     else this.outcomes?.push(outcome)

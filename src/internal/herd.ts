@@ -11,7 +11,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Herd, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
+import type { Herd, HerdHistory, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
 import type { HerdClosed } from "../HerdError.ts"
 import { InvalidOption, InvalidSize } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
@@ -23,6 +23,7 @@ import { Condition } from "./condition.ts"
 import { Crew } from "./crew.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
+import { History } from "./history.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
@@ -54,6 +55,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   private readonly crew: Crew<In, Out, E>
   readonly turn: Turn
   private readonly tally: Tally
+  private readonly past = new History()
   private readonly buffer: Outcomes<Outcome<In, Out, E>> | undefined
   private readonly unread: UnreadWatch | undefined
   private readonly intake: Intake<In, Out, E>
@@ -101,6 +103,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       backlog,
       outcomes: this.buffer,
       tally: this.tally,
+      history: this.past,
       turn,
       fork: (effect) => this.fork(effect),
       mayStart: (gopher) => !gopher.retired && this.mayStart(),
@@ -203,6 +206,10 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   readonly size: Effect.Effect<number> = Effect.sync(() => this.crew.size)
 
+  get maxSize(): number {
+    return this.settings.maxSize
+  }
+
   resize(size: number, options?: ResizeOptions): Effect.Effect<void, InvalidSize> {
     return Effect.suspend(() => {
       const from = this.crew.size
@@ -213,7 +220,10 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
         )
       }
       if (!isSize(size, this.settings.maxSize)) return this.invalidSize(show(size))
-      if (size !== from) this.tally.resized()
+      if (size !== from) {
+        this.tally.resized()
+        this.past.resized(from, size + 0, mode)
+      }
       this.crew.resize(size + 0, mode === "interrupt")
       this.turn.begin()
       return size === from ? Effect.void : this.log(LogLevel.Debug, `resized from ${from} to ${size}`)
@@ -287,6 +297,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   readonly state: Effect.Effect<HerdState> = Effect.sync(() => this.snapshot())
 
   readonly changes: Stream.Stream<HerdState>
+
+  readonly history: Effect.Effect<HerdHistory> = Effect.sync(() => this.past.read())
 
   get awaitIdle(): Effect.Effect<void> {
     return this.idle.await

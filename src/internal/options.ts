@@ -26,6 +26,17 @@ export interface Settings {
 export const isSize = (value: unknown, maxSize: number): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= maxSize
 
+/** A name stands in paths, where `.` and `..` mean something else and half a surrogate pair can't be written. */
+const isName = (name: unknown) => {
+  if (typeof name !== "string" || name === "" || name === "." || name === "..") return false
+  try {
+    encodeURIComponent(name)
+    return true
+  } catch {
+    return false
+  }
+}
+
 const isFunction = (value: unknown) => typeof value === "function"
 
 /**
@@ -40,7 +51,7 @@ export const validate = <In, Out, E, R, RS, RC>(
     const optional = (value: unknown, is: (value: unknown) => boolean) => value === undefined || is(value)
 
     const { capacity = 1024, gracePeriod = 0, maxSize = 10_000, name = "herd", size = 1, tracing = false } = options
-    yield* check(typeof name === "string" && name.length > 0, "name", "a string that is not empty", name)
+    yield* check(isName(name), "name", `a string that is not empty, ".", ".." or malformed Unicode`, name)
     yield* check(isSize(maxSize, Number.MAX_SAFE_INTEGER) && maxSize > 0, "maxSize", "an integer from 1", maxSize)
     yield* check(isSize(size, maxSize), "size", `an integer from 0 to ${maxSize}`, size)
     yield* check(isSize(capacity, Number.MAX_SAFE_INTEGER), "capacity", "an integer from 0", capacity)

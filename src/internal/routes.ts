@@ -1,74 +1,135 @@
 import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
+import * as OpenApi from "@effect/platform/OpenApi"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import type * as Herd from "../Herd.ts"
-import { BodyTooLarge, HerdApi, HerdSize, InvalidBody, SizeRefused } from "../HerdApi.ts"
-import { readBody } from "./body.ts"
+import { HerdApi, HerdSize, NotFound } from "../HerdApi.ts"
+import type { Access } from "./access.ts"
+import { authorization, guarded } from "./access.ts"
+import { page } from "./dashboard.ts"
 import { fallback } from "./fallback.ts"
+import type { Monitor } from "./monitor.ts"
+import { monitor } from "./monitor.ts"
+import { resizeBy, updateBy } from "./patch.ts"
 import { scrape } from "./prometheus.ts"
 import { show } from "./show.ts"
 
-/** The methods of each path, for those who ask with another one. */
-const allow = new Map([["/herd", ["GET", "HEAD", "PATCH"]], ["/metrics", ["GET", "HEAD"]]])
+/** What the routes are made with: every option present and in its bounds. */
+export interface Settings extends Access {
+  /** `""`, or a path without a slash at its end. */
+  readonly prefix: `/${string}` | ""
+  readonly readOnly: boolean
+  readonly dashboard: boolean
+}
 
 /**
- * The routes of one herd, and what is answered where there is none.
+ * The routes of some herds, and what is answered where there is none.
  *
  * @internal
  */
-export const routes = (herd: Herd.Control, options: {
-  /** Is every path of the server ours to answer? */
-  readonly answersAll: boolean
-}) =>
-  HttpLayerRouter.addHttpApi(HerdApi).pipe(
-    Layer.provide(Layer.mergeAll(herdHandlers(herd), metricsHandlers)),
-    Layer.provide(HttpLayerRouter.disableLogger),
-    Layer.merge(fallback({ allow, all: options.answersAll }))
-  )
-
-const herdHandlers = (herd: Herd.Control) =>
-  HttpApiBuilder.group(HerdApi, "herd", (handlers) =>
-    handlers
-      .handle("get", () => Effect.map(herd.size, (num) => new HerdSize({ num, msg: "success" })))
-      .handleRaw("resize", ({ request }) =>
-        Effect.gen(function*() {
-          const before = yield* herd.size
-          const body = yield* Effect.mapError(readBody(request), (error) =>
-            new InvalidBody({ num: before, msg: `expected a body, got ${error.message}` }))
-          if (Option.isNone(body)) {
-            return yield* new BodyTooLarge({ num: before, msg: "expected a body of at most 4096 bytes, got more" })
-          }
-          const num = yield* parseNum(body.value, before)
-          if (num < 0) {
-            return yield* new SizeRefused({ num: before, msg: "Herd size cannot be negative" })
-          }
-          yield* Effect.mapError(herd.resize(num), ({ message, size }) =>
-            new SizeRefused({ num: size, msg: message }))
-          return new HerdSize({ num, msg: num === before ? `Herd size already ${num}` : "success" })
-        })))
-
-const parseNum = (body: string, before: number): Effect.Effect<number, InvalidBody> => {
-  const refuse = (expected: string, given: string) =>
-    new InvalidBody({ num: before, msg: `expected ${expected}, got ${given}` })
-  let value: unknown
-  try {
-    value = JSON.parse(body)
-  } catch {
-    return refuse("a JSON object like {\"num\": 10}", body === "" ? "an empty body" : "something that is not JSON")
+export const routes = (
+  herds: readonly [Herd.Control, ...Array<Herd.Control>],
+  settings: Settings,
+  options: {
+    /** Is every path of the server ours to answer? */
+    readonly answersAll: boolean
   }
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return refuse("a JSON object like {\"num\": 10}", show(value))
+) =>
+  Layer.unwrapScoped(Effect.gen(function*() {
+    const [first, ...others] = herds
+    const monitors = [yield* monitor(first), ...(yield* Effect.forEach(others, monitor))] as const
+    // Event streams end with the routes: a server waits for its responses before it closes.
+    const closing = yield* Effect.acquireRelease(
+      Deferred.make<void>(),
+      (closing) => Deferred.succeed(closing, undefined)
+    )
+    // The handlers have to be of the very value that is mounted.
+    const api: Api = settings.prefix === "" ? HerdApi : HerdApi.prefix(settings.prefix)
+    const handlers = Layer.mergeAll(
+      herdHandlers(api, monitors[0], settings),
+      herdsHandlers(api, monitors, { ...settings, closing: Deferred.await(closing) }),
+      metricsHandlers(api),
+      pagesHandlers(api, settings)
+    )
+    return HttpLayerRouter.addHttpApi(api).pipe(
+      Layer.provide(handlers),
+      Layer.provide(authorization(settings)),
+      Layer.provide(HttpLayerRouter.middleware(guarded(settings)).layer),
+      Layer.provide(HttpLayerRouter.disableLogger),
+      Layer.merge(fallback({ methods: methodsOf(api), all: options.answersAll, access: settings }))
+    )
+  }))
+
+type Api = ReturnType<typeof HerdApi.prefix>
+
+/** The methods of each path of the contract, for those who ask with another one. */
+const methodsOf = (api: Api): ReadonlyMap<string, ReadonlySet<string>> => {
+  const methods = new Map<string, Set<string>>()
+  for (const group of Object.values(api.groups)) {
+    for (const { method, path } of Object.values(group.endpoints)) {
+      const known = methods.get(path) ?? new Set()
+      known.add(method)
+      if (method === "GET") known.add("HEAD")
+      methods.set(path, known)
+    }
   }
-  const num: unknown = "num" in value ? value.num : undefined
-  return typeof num === "number" && Number.isInteger(num)
-    ? Effect.succeed(num)
-    : refuse("num to be an integer", show(num))
+  return methods
 }
 
-const metricsHandlers = HttpApiBuilder.group(
-  HerdApi,
-  "metrics",
-  (handlers) => handlers.handle("metrics", () => Effect.sync(scrape))
-)
+// ------------------------------------------------------------------------------------------------------ handlers
+
+const herdHandlers = (api: Api, { herd }: Monitor, settings: Settings) =>
+  HttpApiBuilder.group(api, "herd", (handlers) =>
+    handlers
+      .handle("get", () => Effect.map(herd.size, (num) => new HerdSize({ num, msg: "success" })))
+      .handleRaw("resize", ({ request }) => resizeBy(request, herd, settings)))
+
+const herdsHandlers = (
+  api: Api,
+  monitors: ReadonlyArray<Monitor>,
+  settings: Settings & { readonly closing: Effect.Effect<void> }
+) => {
+  const named = ({ name }: { readonly name: string }): Effect.Effect<Monitor, NotFound> => {
+    const found = monitors.find(({ herd }) => herd.name === name)
+    if (found !== undefined) return Effect.succeed(found)
+    const names = monitors.map(({ herd }) => show(herd.name)).join(", ")
+    return new NotFound({ msg: `expected the name of a herd, one of ${names}, got ${show(name)}` })
+  }
+  return HttpApiBuilder.group(api, "herds", (handlers) =>
+    handlers
+      .handle("list", () => Effect.forEach(monitors, ({ state }) => state))
+      .handle("get", ({ path }) => Effect.flatMap(named(path), ({ state }) => state))
+      .handleRaw("update", ({ path, request }) =>
+        Effect.flatMap(named(path), ({ herd, state }) =>
+          Effect.zipRight(updateBy(request, herd, settings), state)))
+      .handle("events", ({ path, urlParams }) =>
+        Effect.map(named(path), (monitor) => {
+          const events = monitor.events(urlParams.history === "true").pipe(
+            Stream.interruptWhen(settings.closing),
+            Stream.encodeText
+          )
+          return HttpServerResponse.stream(events, {
+            contentType: "text/event-stream",
+            // A server that closes has no idle connection to wait for, and nginx does not hold events back.
+            headers: { connection: "close", "x-accel-buffering": "no" }
+          })
+        })))
+}
+
+const metricsHandlers = (api: Api) =>
+  HttpApiBuilder.group(api, "metrics", (handlers) => handlers.handle("metrics", () => Effect.sync(scrape)))
+
+const pagesHandlers = (api: Api, settings: Settings) =>
+  HttpApiBuilder.group(api, "pages", (handlers) =>
+    handlers
+      .handle(
+        "dashboard",
+        () => settings.dashboard ? page(settings) : new NotFound({ msg: "expected routes with a dashboard, got none" })
+      )
+      .handle("description", () => Effect.sync(() => description(api))))
+
+const description = (api: Api): Record<string, unknown> => ({ ...OpenApi.fromApi(api) })

@@ -1,0 +1,177 @@
+/**
+ * A client of the routes of `HerdRouter` and `HerdServer`, in this process or another one. It loads no engine and no server:
+ * where nothing else is wanted, import it as `gofherd/HerdClient`.
+ *
+ * @since 0.1.0
+ */
+import * as HttpApiClient from "@effect/platform/HttpApiClient"
+import type * as HttpApiError from "@effect/platform/HttpApiError"
+import * as HttpClient from "@effect/platform/HttpClient"
+import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
+import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
+import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
+import type * as ParseResult from "effect/ParseResult"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import * as Stream from "effect/Stream"
+import { createParser } from "eventsource-parser"
+import type { BodyTooLarge, HerdSize, InvalidBody, ReadOnly, SizeRefused } from "./HerdApi.ts"
+import { Forbidden, HerdApi, HerdPatch, HerdState, HerdUpdate, NotFound, Unauthorized } from "./HerdApi.ts"
+
+// ------------------------------------------------------------------------------------------------------ models
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** Where the routes are, with their prefix: `http://127.0.0.1:2112`, or `https://example.com/ops`. */
+  readonly baseUrl: string
+  /** The token that the routes were made with. Default: none. */
+  readonly token?: string | Redacted.Redacted | undefined
+}
+
+/**
+ * Whatever a request can fail with: no connection, no answer as the contract has it (`RequestError`, `ResponseError`,
+ * `ParseError`, `HttpApiDecodeError`), a host that is not allowed (`Forbidden`), or a token that is missing or wrong (`Unauthorized`).
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Failure =
+  | HttpClientError.HttpClientError
+  | HttpApiError.HttpApiDecodeError
+  | ParseResult.ParseError
+  | Forbidden
+  | Unauthorized
+
+/**
+ * Why nothing was changed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Refusal = InvalidBody | SizeRefused | BodyTooLarge | ReadOnly
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface HerdClient {
+  /** The size of the first herd: `GET /herd`. */
+  readonly size: Effect.Effect<HerdSize, Failure>
+  /** Sets the size of the first herd: `PATCH /herd`. A size that is no natural number fails before it is sent. */
+  resize(num: number): Effect.Effect<HerdSize, Failure | Refusal>
+  /** The state of all herds: `GET /herds`. */
+  readonly herds: Effect.Effect<ReadonlyArray<HerdState>, Failure>
+  /** The state of a herd: `GET /herds/:name`. */
+  herd(name: string): Effect.Effect<HerdState, Failure | NotFound>
+  /** Resizes, pauses or resumes a herd, all of it or nothing: `PATCH /herds/:name`. */
+  update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound>
+  /**
+   * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
+   * herd's scope or the server closes; to connect again, `Stream.repeat` it.
+   */
+  changes(name: string): Stream.Stream<HerdState, Failure | NotFound>
+  /** The metrics, as Prometheus reads them: `GET /metrics`. */
+  readonly metrics: Effect.Effect<string, Failure>
+}
+
+/**
+ * What `update` changes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Update {
+  /** The new size. */
+  readonly num?: number | undefined
+  /** With `num`: what a shrink does to busy gophers. Default `"graceful"`. */
+  readonly mode?: "graceful" | "interrupt" | undefined
+  /** Whether nothing new is started. */
+  readonly paused?: boolean | undefined
+}
+
+// ------------------------------------------------------------------------------------------------------ constructors
+
+/**
+ * Makes a client. Nothing is sent before one of its members is run.
+ *
+ * @example
+ * ```ts
+ * import { FetchHttpClient } from "@effect/platform"
+ * import { Console, Effect, Stream } from "effect"
+ * import { HerdClient } from "gofherd"
+ *
+ * const program = Effect.gen(function*() {
+ *   const client = yield* HerdClient.make({ baseUrl: "http://127.0.0.1:2112" })
+ *   const [herd] = yield* client.herds
+ *   if (herd === undefined) return
+ *   yield* client.update(herd.name, { num: herd.size * 2 })
+ *   yield* Stream.runForEach(client.changes(herd.name), ({ queued, running }) => Console.log(running, queued))
+ * }).pipe(Effect.provide(FetchHttpClient.layer))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Effect.Effect<HerdClient, never, HttpClient.HttpClient> =>
+  Effect.gen(function*() {
+    const { baseUrl, token } = options
+    const authorized = token === undefined
+      ? identity<HttpClient.HttpClient>
+      : HttpClient.mapRequest(HttpClientRequest.bearerToken(Redacted.isRedacted(token) ? token : Redacted.make(token)))
+    const http = authorized(yield* HttpClient.HttpClient)
+    const api = yield* HttpApiClient.make(HerdApi, { baseUrl, transformClient: authorized })
+    // The platform's client puts parameters into the path as they are.
+    const path = (name: string) => ({ name: encodeURIComponent(name) })
+    const events = (name: string) => `${baseUrl.replace(/\/$/, "")}/herds/${encodeURIComponent(name)}/events`
+
+    return {
+      size: api.herd.get(),
+      resize: (num) => Effect.flatMap(decodePatch({ num }), (payload) => api.herd.resize({ payload })),
+      herds: api.herds.list(),
+      herd: (name) => api.herds.get({ path: path(name) }),
+      update: (name, update) =>
+        Effect.flatMap(decodeUpdate(update), (payload) => api.herds.update({ path: path(name), payload })),
+      changes: (name) =>
+        http.get(events(name), { accept: "text/event-stream" }).pipe(
+          Effect.flatMap(HttpClientResponse.matchStatus({
+            200: (response) => Effect.succeed(statesOf(response)),
+            orElse: (response) => Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
+          })),
+          Stream.unwrap
+        ),
+      metrics: api.metrics()
+    }
+  })
+
+const decodePatch = Schema.decode(HerdPatch)
+const decodeUpdate = Schema.decode(HerdUpdate)
+const decodeState = Schema.decode(Schema.parseJson(HerdState))
+
+/** What may come instead of an event stream. */
+const Refused = Schema.Union(NotFound, Unauthorized, Forbidden)
+
+/** The server's events without a name of their own, each a state. */
+const statesOf = (response: HttpClientResponse.HttpClientResponse): Stream.Stream<HerdState, Failure> =>
+  Stream.suspend(() => {
+    let complete: Array<string> = []
+    const parser = createParser({
+      onEvent: ({ data, event }) => {
+        if (event === undefined) complete.push(data)
+      }
+    })
+    return response.stream.pipe(
+      Stream.decodeText(),
+      Stream.mapConcat((text) => {
+        parser.feed(text)
+        const events = complete
+        complete = []
+        return events
+      }),
+      Stream.mapEffect((data) => decodeState(data))
+    )
+  })

@@ -1,0 +1,62 @@
+import * as Cause from "effect/Cause"
+import type { Failed, HerdHistory, Resized } from "../Herd.ts"
+import type { Outcome } from "../Outcome.ts"
+import { show } from "./show.ts"
+
+/** How many of each are kept. */
+const KEPT = 20
+
+/** The longest message that is told. */
+const LONGEST = 300
+
+/**
+ * The last resizes and failures of a herd. Of a failed unit its cause is kept, and put into words when somebody reads: a
+ * herd may fail 100,000 units a second.
+ *
+ * @internal
+ */
+export class History {
+  private readonly resizes: Array<Resized> = []
+  private readonly failures: Array<Omit<Failed, "message"> & { readonly cause: Cause.Cause<unknown> }> = []
+
+  resized(from: number, to: number, mode: "graceful" | "interrupt"): void {
+    this.resizes.push({ at: new Date(), from, to, mode })
+    if (this.resizes.length > KEPT) this.resizes.shift()
+  }
+
+  failed({ attempts, work }: Outcome<unknown, unknown, unknown>, cause: Cause.Cause<unknown>): void {
+    this.failures.push({ at: new Date(), id: work.id, attempts, cause })
+    if (this.failures.length > KEPT) this.failures.shift()
+  }
+
+  read(): HerdHistory {
+    return {
+      resizes: this.resizes.toReversed(),
+      failures: this.failures.toReversed().map(({ at, attempts, cause, id }) => ({
+        at,
+        id,
+        attempts,
+        message: messageOf(cause)
+      }))
+    }
+  }
+}
+
+/** What a failure says of itself, on one line. */
+const messageOf = (cause: Cause.Cause<unknown>): string => {
+  const text = textOf(Cause.squash(cause)).replace(/\s+/g, " ").trim()
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text
+}
+
+const textOf = (error: unknown): string => {
+  if (typeof error === "string") return error
+  try {
+    if (error instanceof Error) {
+      // Errors tagged by Effect are called by their tag, and often have nothing to add.
+      return error.message === "" ? error.name : error.message
+    }
+  } catch {
+    // A getter of the user's that throws.
+  }
+  return show(error)
+}
