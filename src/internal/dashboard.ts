@@ -1,8 +1,39 @@
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
-import * as Effect from "effect/Effect"
+import { createHash } from "node:crypto"
+import { script, style } from "./dashboardPage.ts"
+
+const hash = (text: string) => `'sha256-${createHash("sha256").update(text).digest("base64")}'`
 
 /**
+ * The page of the dashboard: this script, this style sheet, requests to where it came from, and nothing else.
+ *
  * @internal
  */
-export const page = (_settings: { readonly readOnly: boolean }): Effect.Effect<HttpServerResponse.HttpServerResponse> =>
-  Effect.succeed(HttpServerResponse.html("<!doctype html><title>gofherd</title>"))
+export const page = ({ readOnly }: { readonly readOnly: boolean }): HttpServerResponse.HttpServerResponse =>
+  HttpServerResponse.text(
+    `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>gofherd</title>
+<style>${style}</style>
+<div id="app" data-read-only="${readOnly}"></div>
+<noscript>The dashboard needs JavaScript. The figures are also at herds and metrics, beside this page.</noscript>
+<script>${script}</script>
+</html>
+`,
+    {
+      contentType: "text/html; charset=utf-8",
+      headers: {
+        "content-security-policy": [
+          "default-src 'none'",
+          `script-src ${hash(script)}`,
+          `style-src ${hash(style)}`,
+          "connect-src 'self'",
+          "base-uri 'none'",
+          "form-action 'none'",
+          "frame-ancestors 'none'"
+        ].join("; ")
+      }
+    }
+  )

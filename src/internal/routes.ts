@@ -123,13 +123,18 @@ const herdsHandlers = (
 const metricsHandlers = (api: Api) =>
   HttpApiBuilder.group(api, "metrics", (handlers) => handlers.handle("metrics", () => Effect.sync(scrape)))
 
-const pagesHandlers = (api: Api, settings: Settings) =>
-  HttpApiBuilder.group(api, "pages", (handlers) =>
+const pagesHandlers = (api: Api, settings: Settings) => {
+  const shown = page(settings)
+  return HttpApiBuilder.group(api, "pages", (handlers) =>
     handlers
       .handle(
         "dashboard",
-        () => settings.dashboard ? page(settings) : new NotFound({ msg: "expected routes with a dashboard, got none" })
+        () =>
+          settings.dashboard
+            ? Effect.succeed(shown)
+            : new NotFound({ msg: "expected routes with a dashboard, got none" })
       )
       .handle("description", () => Effect.sync(() => description(api))))
+}
 
 const description = (api: Api): Record<string, unknown> => ({ ...OpenApi.fromApi(api) })

@@ -1,0 +1,238 @@
+/** The page: which herds there are, which one is looked at, and whether the server is heard. */
+import { useEffect, useRef, useState } from "preact/hooks"
+import type { Update } from "./connection.ts"
+import { fetchHerds, readEvents, Refused, setToken, updateHerd } from "./connection.ts"
+import { Controls, Dialog } from "./Controls.tsx"
+import * as format from "./format.ts"
+import { Herd } from "./Herd.tsx"
+import type { Point, State } from "./model.ts"
+import { append, conditionOf, pointOf } from "./model.ts"
+
+type Connection = "connecting" | "live" | "reconnecting"
+
+/** The other herds' figures are asked for this often. */
+const HERDS_MILLIS = 2_000
+
+const FIRST_WAIT_MILLIS = 500
+const LONGEST_WAIT_MILLIS = 8_000
+
+export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
+  const [connection, setConnection] = useState<Connection>("connecting")
+  const [herds, setHerds] = useState<ReadonlyArray<State>>([])
+  const [name, setName] = useState(() => new URLSearchParams(location.hash.slice(1)).get("herd"))
+  const [state, setState] = useState<State>()
+  const [points, setPoints] = useState<ReadonlyArray<Point>>([])
+  const [login, setLogin] = useState<string>()
+  const [attempt, setAttempt] = useState(0)
+  const [said, say] = useState<{ readonly text: string; readonly bad: boolean }>()
+  const theme = useTheme()
+  const selected = herds.find((herd) => herd.name === name)?.name ?? herds[0]?.name
+
+  /** Tries again until told to stop, waiting longer each time; stops by itself where a token is wanted. */
+  const persist = (connect: (signal: AbortSignal, heard: () => void) => Promise<void>) => {
+    const stop = new AbortController()
+    const run = async () => {
+      let wait = FIRST_WAIT_MILLIS
+      while (!stop.signal.aborted) {
+        try {
+          await connect(stop.signal, () => {
+            wait = FIRST_WAIT_MILLIS
+            setConnection("live")
+          })
+        } catch (error) {
+          if (error instanceof Refused && error.status === 401 && !stop.signal.aborted) return setLogin(error.message)
+        }
+        if (stop.signal.aborted) return
+        setConnection("reconnecting")
+        await pause(wait, stop.signal)
+        wait = Math.min(wait * 2, LONGEST_WAIT_MILLIS)
+      }
+    }
+    void run()
+    return () => stop.abort()
+  }
+
+  useEffect(() =>
+    persist(async (signal, heard) => {
+      for (;;) {
+        setHerds(await fetchHerds(signal))
+        heard()
+        await pause(HERDS_MILLIS, signal)
+        await visible(signal)
+        if (signal.aborted) return
+      }
+    }), [attempt])
+
+  useEffect(() => {
+    setState(undefined)
+    setPoints([])
+    if (selected === undefined) return
+    return persist((signal, heard) =>
+      readEvents(selected, {
+        signal,
+        onHistory: (samples) => setPoints(samples.map((sample) => pointOf(sample)).reduce(append, [])),
+        onState: (state) => {
+          heard()
+          setState(state)
+          setPoints((points) => append(points, pointOf(state)))
+        }
+      })
+    )
+  }, [selected, attempt])
+
+  // While nothing is heard from a live server nothing has changed, and the charts go on.
+  useEffect(() => {
+    if (connection !== "live" || state === undefined) return
+    const offset = Date.parse(state.at) - Date.now()
+    const timer = setInterval(
+      () => setPoints((points) => append(points, pointOf(state, (Date.now() + offset) / 1_000))),
+      1_000
+    )
+    return () => clearInterval(timer)
+  }, [state, connection])
+
+  const select = (name: string) => {
+    setName(name)
+    history.replaceState(null, "", `#${new URLSearchParams({ herd: name })}`)
+  }
+
+  const update = async (name: string, change: Update) => {
+    try {
+      const after = await updateHerd(name, change)
+      say({ text: describe(after, change), bad: false })
+      setState((before) => before === undefined || before.name === after.name ? after : before)
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) setLogin(error.message)
+      say({ text: `Nothing was changed: ${error instanceof Error ? error.message : String(error)}`, bad: true })
+    }
+  }
+
+  return (
+    <>
+      <header>
+        <Mark />
+        <h1>gofherd</h1>
+        {readOnly && <span class="badge">read-only</span>}
+        <span class={`badge connection ${connection}`} role="status">{connection}</span>
+      </header>
+      {herds.length > 1 && (
+        <nav aria-label="Herds">
+          {herds.map((herd) => (
+            <button
+              type="button"
+              key={herd.name}
+              aria-current={herd.name === selected ? "page" : undefined}
+              onClick={() => select(herd.name)}
+            >
+              <b>{herd.name}</b>
+              <span>
+                {format.count(herd.running)} of {format.count(herd.size)} running, {format.count(herd.queued)} queued
+              </span>
+            </button>
+          ))}
+        </nav>
+      )}
+      <main>
+        {state !== undefined && (
+          <>
+            <div class="title">
+              <h2>{state.name}</h2>
+              <span class={`badge condition ${conditionOf(state)}`}>{conditionOf(state)}</span>
+              <span class="hint totals">
+                {format.count(state.accepted)} units accepted
+                {state.interrupted > 0 && `, ${format.count(state.interrupted)} interrupted`}
+              </span>
+            </div>
+            {!readOnly && (
+              <Controls
+                key={state.name}
+                state={state}
+                disabled={connection !== "live"}
+                onUpdate={(change) => update(state.name, change)}
+              />
+            )}
+            <Herd state={state} points={points} theme={theme} />
+          </>
+        )}
+        {state === undefined && login === undefined && <p class="hint empty">Waiting for the server …</p>}
+      </main>
+      <p class={`said ${said?.bad === true ? "bad" : ""}`} role="status">{said?.text}</p>
+      {login !== undefined && (
+        <Login
+          message={login}
+          onToken={(token) => {
+            setToken(token)
+            setLogin(undefined)
+            setAttempt((attempt) => attempt + 1)
+          }}
+        />
+      )}
+    </>
+  )
+}
+
+const describe = ({ name, paused, size }: State, change: Update): string =>
+  change.paused === undefined ? `${name}: the size is ${size}` : `${name}: ${paused ? "paused" : "resumed"}`
+
+const Login = ({ message, onToken }: {
+  readonly message: string
+  readonly onToken: (token: string) => void
+}) => {
+  const input = useRef<HTMLInputElement>(null)
+  return (
+    <Dialog title="Who is there?">
+      <p class="hint">{message}</p>
+      <form
+        onSubmit={(event) => {
+          event.preventDefault()
+          onToken(input.current?.value.trim() ?? "")
+        }}
+      >
+        <label for="token">Token</label>
+        <input ref={input} id="token" type="password" autoComplete="current-password" required pattern="\S+" />
+        <div class="buttons">
+          <button type="submit" class="primary">Continue</button>
+        </div>
+      </form>
+    </Dialog>
+  )
+}
+
+/** Three gophers, or two and one on its way. */
+const Mark = () => (
+  <svg viewBox="0 0 32 32" width="26" height="26" aria-hidden="true">
+    <rect x="2" y="16" width="7" height="12" rx="3.5" />
+    <rect x="12.5" y="9" width="7" height="19" rx="3.5" />
+    <rect x="23" y="3" width="7" height="25" rx="3.5" class="late" />
+  </svg>
+)
+
+// ------------------------------------------------------------------------------------------------------ the browser
+
+const useTheme = (): string => {
+  const dark = matchMedia("(prefers-color-scheme: dark)")
+  const [theme, setTheme] = useState(dark.matches ? "dark" : "light")
+  useEffect(() => {
+    const change = () => setTheme(dark.matches ? "dark" : "light")
+    dark.addEventListener("change", change)
+    return () => dark.removeEventListener("change", change)
+  }, [])
+  return theme
+}
+
+const pause = (millis: number, signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, millis)
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer)
+      resolve()
+    }, { once: true })
+  })
+
+/** Nobody needs news that nobody sees. */
+const visible = (signal: AbortSignal) =>
+  new Promise<void>((resolve) => {
+    if (!document.hidden) return resolve()
+    document.addEventListener("visibilitychange", () => resolve(), { once: true, signal })
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  })
