@@ -9,7 +9,10 @@ const hash = (text: string) => `'sha256-${createHash("sha256").update(text).dige
  *
  * @internal
  */
-export const page = ({ readOnly }: { readonly readOnly: boolean }): HttpServerResponse.HttpServerResponse =>
+export const page = ({ asksToken, readOnly }: {
+  readonly readOnly: boolean
+  readonly asksToken: boolean
+}): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.text(
     `<!doctype html>
 <html lang="en">
@@ -17,7 +20,7 @@ export const page = ({ readOnly }: { readonly readOnly: boolean }): HttpServerRe
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>gofherd</title>
 <style>${style}</style>
-<div id="app" data-read-only="${readOnly}"></div>
+<div id="app" data-read-only="${readOnly}" data-asks-token="${asksToken}"></div>
 <noscript>The dashboard needs JavaScript. The figures are also at herds and metrics, beside this page.</noscript>
 <script>${script}</script>
 </html>

@@ -124,7 +124,7 @@ const metricsHandlers = (api: Api) =>
   HttpApiBuilder.group(api, "metrics", (handlers) => handlers.handle("metrics", () => Effect.sync(scrape)))
 
 const pagesHandlers = (api: Api, settings: Settings) => {
-  const shown = page(settings)
+  const shown = page({ readOnly: settings.readOnly, asksToken: settings.token !== undefined })
   return HttpApiBuilder.group(api, "pages", (handlers) =>
     handlers
       .handle(

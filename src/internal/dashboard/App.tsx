@@ -16,14 +16,17 @@ const HERDS_MILLIS = 2_000
 const FIRST_WAIT_MILLIS = 500
 const LONGEST_WAIT_MILLIS = 8_000
 
-export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
+export const App = ({ asksToken, readOnly }: {
+  readonly readOnly: boolean
+  /** Is a token wanted that is not there yet? */
+  readonly asksToken: boolean
+}) => {
   const [connection, setConnection] = useState<Connection>("connecting")
   const [herds, setHerds] = useState<ReadonlyArray<State>>([])
   const [name, setName] = useState(() => new URLSearchParams(location.hash.slice(1)).get("herd"))
   const [state, setState] = useState<State>()
   const [points, setPoints] = useState<ReadonlyArray<Point>>([])
-  const [login, setLogin] = useState<string>()
-  const [attempt, setAttempt] = useState(0)
+  const [login, setLogin] = useState(asksToken ? "These herds are shown to those who have the token." : undefined)
   const [said, say] = useState<{ readonly text: string; readonly bad: boolean }>()
   const theme = useTheme()
   const selected = herds.find((herd) => herd.name === name)?.name ?? herds[0]?.name
@@ -52,8 +55,9 @@ export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
     return () => stop.abort()
   }
 
-  useEffect(() =>
-    persist(async (signal, heard) => {
+  useEffect(() => {
+    if (login !== undefined) return
+    return persist(async (signal, heard) => {
       for (;;) {
         setHerds(await fetchHerds(signal))
         heard()
@@ -61,12 +65,13 @@ export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
         await visible(signal)
         if (signal.aborted) return
       }
-    }), [attempt])
+    })
+  }, [login])
 
   useEffect(() => {
     setState(undefined)
     setPoints([])
-    if (selected === undefined) return
+    if (selected === undefined || login !== undefined) return
     return persist((signal, heard) =>
       readEvents(selected, {
         signal,
@@ -78,7 +83,7 @@ export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
         }
       })
     )
-  }, [selected, attempt])
+  }, [selected, login])
 
   // While nothing is heard from a live server nothing has changed, and the charts go on.
   useEffect(() => {
@@ -163,7 +168,6 @@ export const App = ({ readOnly }: { readonly readOnly: boolean }) => {
           onToken={(token) => {
             setToken(token)
             setLogin(undefined)
-            setAttempt((attempt) => attempt + 1)
           }}
         />
       )}

@@ -17,6 +17,8 @@ export const takeTokenFromAddress = (): void => {
   history.replaceState(null, "", `${location.pathname}${location.search}#${fragment}`)
 }
 
+export const hasToken = (): boolean => sessionStorage.getItem(TOKEN) !== null
+
 export const setToken = (token: string): void => sessionStorage.setItem(TOKEN, token)
 
 /** The answer is no: its status, and what it says. */

@@ -1,7 +1,10 @@
 import { render } from "preact"
 import { App } from "./App.tsx"
-import { takeTokenFromAddress } from "./connection.ts"
+import { hasToken, takeTokenFromAddress } from "./connection.ts"
 
 takeTokenFromAddress()
 const app = document.getElementById("app")
-if (app !== null) render(<App readOnly={app.dataset["readOnly"] === "true"} />, app)
+if (app !== null) {
+  const { asksToken, readOnly } = app.dataset
+  render(<App readOnly={readOnly === "true"} asksToken={asksToken === "true" && !hasToken()} />, app)
+}
