@@ -13,6 +13,9 @@ type Connection = "connecting" | "live" | "reconnecting"
 /** The other herds' figures are asked for this often. */
 const HERDS_MILLIS = 2_000
 
+/** How long the answer to a command stands. */
+const SAID_MILLIS = 6_000
+
 const FIRST_WAIT_MILLIS = 500
 const LONGEST_WAIT_MILLIS = 8_000
 
@@ -95,6 +98,12 @@ export const App = ({ asksToken, readOnly }: {
     )
     return () => clearInterval(timer)
   }, [state, connection])
+
+  useEffect(() => {
+    if (said === undefined) return
+    const timer = setTimeout(() => say(undefined), SAID_MILLIS)
+    return () => clearTimeout(timer)
+  }, [said])
 
   const select = (name: string) => {
     setName(name)
