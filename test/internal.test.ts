@@ -20,7 +20,7 @@ import { Backlog, Nothing } from "../src/internal/backlog.ts"
 import { Fifo } from "../src/internal/fifo.ts"
 import { Heap } from "../src/internal/heap.ts"
 import { Job } from "../src/internal/job.ts"
-import { serialize } from "../src/internal/prometheus.ts"
+import { scrape, serialize } from "../src/internal/prometheus.ts"
 
 describe("Fifo", () => {
   it("behaves as an array under any sequence of push, unshift, shift and retain", () => {
@@ -306,5 +306,55 @@ describe("Prometheus text", () => {
       pair(MetricKey.gauge("twice_total"), MetricState.gauge(7))
     ])
     assert.strictEqual(text, "# TYPE twice_total counter\ntwice_total{a=\"1\",b=\"2\"} 1\n")
+  })
+
+  it("keeps colons in names and quotes in help, names the nameless, and leaves an absent help out", () => {
+    const text = serialize([
+      pair(tagged("job:units:rate", { "": "1", "a:b": "\r\t" }, "say \"when\""), MetricState.counter(1)),
+      pair(MetricKey.gauge(""), MetricState.gauge(2))
+    ])
+    assert.strictEqual(
+      text,
+      "# TYPE _ gauge\n_ 2\n# HELP job:units:rate say \"when\"\n# TYPE job:units:rate counter\njob:units:rate{_=\"1\",a_b=\"\r\t\"} 1\n"
+    )
+  })
+
+  it("lets the labels of a histogram, a summary and a frequency take the place of a tag of that name", () => {
+    const label = (key: string) => [MetricLabel.make(key, "mine"), MetricLabel.make("herd", "h")]
+    const summary = { error: 0.1, quantiles: [0.5], maxAge: "1 minute", maxSize: 10 } as const
+    const text = serialize([
+      pair(
+        MetricKey.taggedWithLabels(MetricKey.histogram("h", MetricBoundaries.fromIterable([1])), label("le")),
+        MetricState.histogram({ buckets: [[1, 2], [Infinity, 3]], count: 3, min: 0, max: 9, sum: 10 })
+      ),
+      pair(
+        MetricKey.taggedWithLabels(MetricKey.summary({ name: "s", ...summary }), label("quantile")),
+        MetricState.summary({ error: 0.1, quantiles: [[0.5, Option.some(1)]], count: 1, min: 1, max: 1, sum: 1 })
+      ),
+      pair(
+        MetricKey.taggedWithLabels(MetricKey.frequency("f"), label("key")),
+        MetricState.frequency(new Map([["a", 1]]))
+      )
+    ])
+    assert.include(text, "\nh_bucket{herd=\"h\",le=\"1\"} 2\nh_bucket{herd=\"h\",le=\"+Inf\"} 3\n")
+    assert.include(text, "\ns{herd=\"h\",quantile=\"0.5\"} 1\n")
+    assert.include(text, "\nf{herd=\"h\",key=\"a\"} 1\n")
+  })
+
+  it("leaves out a family without samples, and is empty when there is none", () => {
+    assert.strictEqual(serialize([]), "")
+    assert.strictEqual(serialize([pair(MetricKey.frequency("f"), MetricState.frequency(new Map()))]), "")
+  })
+
+  it("has of the process-wide registry the herds' metrics only, and ends with a line feed", () => {
+    Metric.counter("test_foreign_total", { description: "not a herd's", incremental: true }).unsafeUpdate(1, [])
+    Metric.counter("gofherd_test_total", { description: "of a herd", incremental: true }).unsafeUpdate(1, [])
+    const text = scrape()
+    assert.include(
+      text,
+      "# HELP gofherd_test_total of a herd\n# TYPE gofherd_test_total counter\ngofherd_test_total 1\n"
+    )
+    assert.notInclude(text, "test_foreign")
+    assert.match(text, /\d\n$/)
   })
 })

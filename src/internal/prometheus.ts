@@ -3,6 +3,7 @@ import * as MetricKeyType from "effect/MetricKeyType"
 import type * as MetricPair from "effect/MetricPair"
 import * as MetricState from "effect/MetricState"
 import * as Option from "effect/Option"
+import { processMetrics } from "./processMetrics.ts"
 
 /**
  * Effect metrics in Prometheus' text format 0.0.4:
@@ -99,9 +100,12 @@ export const serialize = (pairs: ReadonlyArray<MetricPair.MetricPair.Untyped>): 
 }
 
 /**
- * The metrics of all herds of the process.
+ * The metrics of all herds of the process, and the process' own.
  *
  * @internal
  */
 export const scrape = (): string =>
-  serialize(Metric.unsafeSnapshot().filter(({ metricKey }) => metricKey.name.startsWith("gofherd_")))
+  serialize([
+    ...Metric.unsafeSnapshot().filter(({ metricKey }) => metricKey.name.startsWith("gofherd_")),
+    ...processMetrics()
+  ])
