@@ -2,67 +2,13 @@
  * Every example, run as its first lines say, in a process of its own, and its output looked at.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Schedule, type Scope } from "effect"
-import { type ChildProcess, execFileSync, spawn } from "node:child_process"
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
-import { createServer, type RequestListener } from "node:http"
+import { Effect } from "effect"
+import { execFileSync } from "node:child_process"
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
-import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { askSoon, example, folder, freePort, server } from "./utils/children.ts"
 import { ask } from "./utils/http.ts"
-
-const root = new URL("..", import.meta.url).pathname
-
-interface Running {
-  readonly child: ChildProcess
-  readonly stdout: () => string
-  readonly stderr: () => string
-  /** The exit code, or the signal that ended it. */
-  readonly ended: Effect.Effect<number | string>
-}
-
-/** `npx tsx examples/NAME.ts ...args`, killed at the end of the test if it still runs. */
-const example = (name: string, args: ReadonlyArray<string> = []): Effect.Effect<Running, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const child = spawn(process.execPath, ["--import", "tsx", `examples/${name}.ts`, ...args], { cwd: root })
-      const ended = Deferred.unsafeMake<number | string>(Effect.runSync(Effect.fiberId))
-      let stdout = ""
-      let stderr = ""
-      child.stdout.on("data", (chunk) => stdout += String(chunk))
-      child.stderr.on("data", (chunk) => stderr += String(chunk))
-      child.on("close", (code, signal) => Deferred.unsafeDone(ended, Effect.succeed(code ?? signal ?? "")))
-      return { child, stdout: () => stdout, stderr: () => stderr, ended: Deferred.await(ended) }
-    }),
-    ({ child }) => Effect.sync(() => child.kill("SIGKILL"))
-  )
-
-/** Asks until somebody listens there. */
-const askSoon = (url: string) =>
-  Effect.retry(
-    Effect.tryPromise(() => fetch(url).then((response) => response.text())),
-    { schedule: Schedule.spaced("50 millis"), times: 200 }
-  )
-
-const folder = Effect.acquireRelease(
-  Effect.sync(() => mkdtempSync(join(tmpdir(), "gofherd-"))),
-  (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
-)
-
-const server = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
-      const server = createServer(listener).listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = address !== null && typeof address === "object" ? address.port : 0
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close: () => server.close() }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
-
-/** A port that nobody listens on. */
-const freePort = Effect.map(Effect.scoped(server(() => {})), ({ url }) => Number(new URL(url).port))
 
 describe("quickstart", () => {
   it.scopedLive(
