@@ -2,7 +2,7 @@
  * Every example, run as its first lines say, in a process of its own, and its output looked at.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schedule } from "effect"
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
@@ -70,6 +70,138 @@ describe("sites", () => {
       }),
     30_000
   )
+})
+
+describe("service", () => {
+  it.scopedLive(
+    "works until SIGTERM, is watched and resized meanwhile, and finishes what it has",
+    () =>
+      Effect.gen(function*() {
+        const port = yield* freePort
+        const base = `http://127.0.0.1:${port}`
+        const run = yield* example("service", [], { GOFHERD_PORT: String(port), ORDERS_SIZE: "3" })
+        assert.strictEqual(yield* askSoon(`${base}/herd`), "{\"num\":3,\"msg\":\"success\"}")
+        const count = (kind: string) =>
+          Effect.map(
+            ask(`${base}/metrics`),
+            ({ text }) => Number(new RegExp(`^gofherd_${kind}_total\\{herd="orders"\\} (\\d+)$`, "m").exec(text)?.[1])
+          )
+        const { json } = yield* ask(`${base}/herd`, { method: "PATCH", body: "{\"num\": 12}" })
+        assert.deepStrictEqual(json, { num: 12, msg: "success" })
+        yield* Effect.repeat(count("success"), {
+          schedule: Schedule.spaced("50 millis"),
+          until: (count) => count >= 10
+        })
+        yield* Effect.repeat(count("retry"), { schedule: Schedule.spaced("50 millis"), until: (count) => count >= 1 })
+        run.child.kill("SIGTERM")
+        assert.strictEqual(yield* run.ended, 0)
+        assert.match(run.stdout(), new RegExp(`serving ${base}\\n$`))
+        assert.strictEqual(run.stderr(), "")
+      }),
+    30_000
+  )
+})
+
+describe("otlp", () => {
+  interface Attribute {
+    readonly key: string
+    readonly value: { readonly stringValue?: string; readonly intValue?: number }
+  }
+
+  interface Metric {
+    readonly name: string
+    readonly sum?: {
+      readonly isMonotonic: boolean
+      readonly dataPoints: ReadonlyArray<{ readonly asDouble: number; readonly attributes: ReadonlyArray<Attribute> }>
+    }
+    readonly histogram?: {
+      readonly dataPoints: ReadonlyArray<{ readonly count: number; readonly attributes: ReadonlyArray<Attribute> }>
+    }
+  }
+
+  interface Span {
+    readonly name: string
+    readonly traceId: string
+    readonly spanId: string
+    readonly parentSpanId?: string
+    readonly attributes: ReadonlyArray<Attribute>
+    readonly status: { readonly code: number }
+    readonly startTimeUnixNano: string
+    readonly endTimeUnixNano: string
+  }
+
+  const attribute = (key: string, { attributes }: { readonly attributes: ReadonlyArray<Attribute> }) => {
+    const value = attributes.find((attribute) => attribute.key === key)?.value
+    return value?.stringValue ?? value?.intValue
+  }
+
+  it.scopedLive(
+    "sends the herd's metrics, and a span per attempt, to the collector of the environment",
+    () =>
+      Effect.gen(function*() {
+        const services = new Set<unknown>()
+        let metrics: ReadonlyArray<Metric> = []
+        const spans: Array<Span> = []
+        const collector = yield* server((request, response) => {
+          const chunks: Array<Buffer> = []
+          request.on("data", (chunk: Buffer) => chunks.push(chunk))
+          request.on("end", () => {
+            const body = JSON.parse(Buffer.concat(chunks).toString())
+            for (const { resource, scopeMetrics } of body.resourceMetrics ?? []) {
+              services.add(attribute("service.name", resource))
+              // Cumulative: the last is the one that counts.
+              metrics = scopeMetrics.flatMap((scope: { readonly metrics: ReadonlyArray<Metric> }) => scope.metrics)
+            }
+            for (const { resource, scopeSpans } of body.resourceSpans ?? []) {
+              services.add(attribute("service.name", resource))
+              spans.push(...scopeSpans.flatMap((scope: { readonly spans: ReadonlyArray<Span> }) => scope.spans))
+            }
+            response.writeHead(200, { "content-type": "application/json" }).end("{}")
+          })
+        })
+        const run = yield* example("otlp", [], { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url })
+        assert.strictEqual(yield* run.ended, 0, run.stderr())
+        assert.strictEqual(run.stdout(), "19 succeeded, 1 failed, 5 retries\n")
+        assert.deepStrictEqual(Array.from(services), ["otlp-example"])
+
+        const of = (name: string) => metrics.find((metric) => metric.name === name) ?? assert.fail(`no metric ${name}`)
+        for (const [kind, expected] of [["success", 19], ["failure", 1], ["retry", 5], ["interrupted", 0]] as const) {
+          const { sum } = of(`gofherd_${kind}_total`)
+          assert.deepStrictEqual(
+            sum?.dataPoints.map((point) => [attribute("herd", point), point.asDouble]),
+            [["pages", expected]]
+          )
+          assert.isTrue(sum?.isMonotonic)
+        }
+        const [attempts] = of("gofherd_attempt_duration_seconds").histogram?.dataPoints ?? []
+        assert.strictEqual(attempts?.count, 25)
+
+        const [parent, ...others] = spans.filter(({ name }) => name === "crawl")
+        assert.deepStrictEqual(others, [])
+        const attempted = spans.filter(({ name }) => name === "gofherd.attempt")
+        assert.strictEqual(attempted.length, 25)
+        for (const span of attempted) {
+          assert.deepStrictEqual([span.traceId, span.parentSpanId], [parent?.traceId, parent?.spanId])
+          assert.strictEqual(attribute("gofherd.herd", span), "pages")
+          // A page takes 20 ms; timers may be a bit early.
+          assert.isAtLeast(Number(BigInt(span.endTimeUnixNano) - BigInt(span.startTimeUnixNano)), 15e6)
+        }
+        const failed = attempted.filter(({ status }) => status.code === 2)
+        assert.deepStrictEqual(
+          failed.map((span) => attribute("gofherd.work.attempt", span)).toSorted(),
+          [1, 1, 1, 1, 1, 2]
+        )
+      }),
+    30_000
+  )
+
+  it.scopedLive("does its work also without a collector", () =>
+    Effect.gen(function*() {
+      const gone = yield* Effect.scoped(server(() => {}))
+      const run = yield* example("otlp", [], { OTEL_EXPORTER_OTLP_ENDPOINT: gone.url })
+      assert.strictEqual(yield* run.ended, 0, run.stderr())
+      assert.strictEqual(run.stdout(), "19 succeeded, 1 failed, 5 retries\n")
+    }), 30_000)
 })
 
 describe("checksum", () => {

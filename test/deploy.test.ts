@@ -1,0 +1,283 @@
+/**
+ * What is in deploy/, as far as it can be tried without Docker and Grafana. That the dashboard's and the alerts' expressions
+ * have data is in prometheus.test.ts.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Effect, Schedule } from "effect"
+import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs"
+import { join, posix } from "node:path"
+import { parse } from "yaml"
+import { folder, freePort, start } from "./utils/children.ts"
+import { dashboard, panels } from "./utils/dashboard.ts"
+import { ask } from "./utils/http.ts"
+import { find } from "./utils/programs.ts"
+import { promtool } from "./utils/promtool.ts"
+
+const root = new URL("..", import.meta.url).pathname
+const deploy = join(root, "deploy")
+const read = (path: string) => readFileSync(join(deploy, path), "utf8")
+
+interface Service {
+  readonly image?: string
+  readonly build?: { readonly context: string; readonly dockerfile: string }
+  readonly command?: ReadonlyArray<string>
+  readonly environment?: Readonly<Record<string, string>>
+  readonly ports?: ReadonlyArray<string>
+  readonly volumes?: ReadonlyArray<string>
+  readonly secrets?: ReadonlyArray<string>
+}
+
+const compose: {
+  readonly services: { readonly herd: Service; readonly prometheus: Service; readonly grafana: Service }
+  readonly volumes: Readonly<Record<string, unknown>>
+  readonly secrets: Readonly<Record<string, { readonly environment: string }>>
+} = parse(read("compose.yaml"))
+const services: ReadonlyArray<readonly [name: string, service: Service]> = Object.entries(compose.services)
+
+const prometheus: {
+  readonly rule_files: ReadonlyArray<string>
+  readonly scrape_configs: readonly [{
+    readonly authorization: { readonly credentials_file: string }
+    readonly static_configs: readonly [{ readonly targets: ReadonlyArray<string> }]
+  }]
+  readonly global: { readonly scrape_interval: string }
+} = parse(read("prometheus/prometheus.yml"))
+const [job] = prometheus.scrape_configs
+
+const rules: ReadonlyArray<{
+  readonly alert: string
+  readonly for: string
+  readonly labels: Readonly<Record<string, string>>
+  readonly annotations: Readonly<Record<string, string>>
+}> = parse(read("prometheus/rules.yml")).groups.flatMap((group: { readonly rules: unknown }) => group.rules)
+
+/** The path in the repository that is found at a path in a container; `undefined` if it is not from the repository. */
+const mounted = (service: Service, path: string): string | undefined => {
+  for (const volume of service.volumes ?? []) {
+    const [from = "", to = ""] = volume.split(":")
+    if (from.startsWith("./") && (path === to || path.startsWith(`${to}/`))) {
+      return join(deploy, from, path.slice(to.length))
+    }
+  }
+  return undefined
+}
+
+describe("compose.yaml", () => {
+  it("publishes ports on the loopback only", () => {
+    for (const [name, { ports = [] }] of services) {
+      assert.isAbove(ports.length, 0, name)
+      for (const port of ports) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/, name)
+    }
+  })
+
+  it("names nothing that isn't there", () => {
+    const { herd } = compose.services
+    const context = join(deploy, herd.build?.context ?? "")
+    assert.strictEqual(join(context, "/"), root)
+    assert.isTrue(existsSync(join(context, herd.build?.dockerfile ?? "nothing")))
+    for (const [name, { image, secrets = [], volumes = [] }] of services) {
+      if (image !== undefined) assert.match(image, /^[a-z/]+:v?\d+\.\d+\.\d+$/, name)
+      for (const secret of secrets) assert.property(compose.secrets, secret, name)
+      for (const volume of volumes) {
+        const [from = "", to = "", mode] = volume.split(":")
+        assert.isTrue(posix.isAbsolute(to), volume)
+        if (from.startsWith(".")) {
+          assert.isTrue(existsSync(join(deploy, from)), volume)
+          assert.strictEqual(mode, "ro", volume)
+        } else {
+          assert.property(compose.volumes, from, volume)
+        }
+      }
+    }
+  })
+
+  it("takes secrets from .env, which git ignores and whose example names exactly those that it needs", () => {
+    const needed = Array.from(read("compose.yaml").matchAll(/\$\{(\w+):\?/g), ([, name]) => name)
+    const named = Array.from(read(".env.example").matchAll(/^(\w+)=(.*)$/gm), ([, name, value]) => [name, value])
+    assert.deepStrictEqual(named, needed.map((name) => [name, ""]))
+    for (const { environment } of Object.values(compose.secrets)) assert.include(needed, environment)
+    assert.include(readFileSync(join(root, ".gitignore"), "utf8").split("\n"), "/deploy/.env")
+  })
+
+  it("lets nobody resize the herd who has no token, though it listens on every address of its container", () => {
+    const { environment = {} } = compose.services.herd
+    assert.strictEqual(environment["GOFHERD_HOST"], "0.0.0.0")
+    assert.match(environment["GOFHERD_TOKEN"] ?? "", /^\$\{GOFHERD_TOKEN:\?.+\}$/)
+    assert.include((environment["GOFHERD_ALLOWED_HOSTS"] ?? "").split(","), "herd")
+  })
+
+  it("brings the parts together: herd, Prometheus, Grafana", () => {
+    const { grafana, herd, prometheus: service } = compose.services
+    const port = herd.environment?.["GOFHERD_PORT"]
+    assert.deepStrictEqual(job.static_configs[0].targets, [`herd:${port}`])
+    assert.deepStrictEqual(herd.ports, [`127.0.0.1:${port}:${port}`])
+    const secret = service.secrets?.[0] ?? assert.fail("expected a secret, got none")
+    assert.strictEqual(job.authorization.credentials_file, `/run/secrets/${secret}`)
+    assert.strictEqual(compose.secrets[secret]?.environment, "GOFHERD_TOKEN")
+    const config = service.command?.find((argument) => argument.startsWith("--config.file="))?.split("=")[1] ?? ""
+    assert.strictEqual(mounted(service, config), join(deploy, "prometheus/prometheus.yml"))
+
+    const provisioning = "/etc/grafana/provisioning"
+    const sources = mounted(grafana, `${provisioning}/datasources/prometheus.yaml`) ?? ""
+    const [source] = parse(readFileSync(sources, "utf8")).datasources
+    assert.deepInclude(source, { type: "prometheus", url: "http://prometheus:9090", isDefault: true })
+    assert.strictEqual(source.jsonData.timeInterval, prometheus.global.scrape_interval)
+    const providers = mounted(grafana, `${provisioning}/dashboards/gofherd.yaml`) ?? ""
+    const [provider] = parse(readFileSync(providers, "utf8")).providers
+    const dashboards = mounted(grafana, provider.options.path)
+    assert.strictEqual(dashboards, join(deploy, "grafana/dashboards"))
+    const home = grafana.environment?.["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"] ?? ""
+    assert.strictEqual(mounted(grafana, home), join(deploy, "grafana/dashboards/gofherd.json"))
+  })
+})
+
+describe("the image", () => {
+  const dockerfile = read("Dockerfile")
+
+  it("is built of what is let through to it, on a Node that the package supports", () => {
+    const ignored = read("Dockerfile.dockerignore").trim().split("\n")
+    assert.strictEqual(ignored[0], "*")
+    for (const [, , sources = ""] of dockerfile.matchAll(/^COPY (?!--from)((.+) \S+)$/gm)) {
+      for (const source of sources.split(" ")) {
+        assert.isTrue(existsSync(join(root, source)), source)
+        assert.include(ignored, `!${source}`)
+      }
+    }
+    const { engines } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+    for (const [, major] of dockerfile.matchAll(/^FROM node:(\d+)-slim/gm)) {
+      assert.strictEqual(major, /^>=(\d+)/.exec(engines.node)?.[1])
+    }
+    assert.match(dockerfile, /^USER node$/m)
+  })
+
+  it.scopedLive(
+    "has one file that serves the herd with the environment of the compose file, until SIGTERM",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const [, build = "", out = ""] = /^RUN npx (esbuild .+) --outfile=(\S+)$/m.exec(dockerfile) ?? []
+        assert.match(dockerfile, new RegExp(`^COPY --from=build /app/${out} /app/service.cjs$`, "m"))
+        assert.match(dockerfile, /^CMD \["node", "\/app\/service.cjs"\]$/m)
+        const file = join(dir, "service.cjs")
+        const [command = "", ...args] = build.split(" ")
+        const bundling = yield* start(join(root, "node_modules/.bin", command), [...args, `--outfile=${file}`])
+        assert.strictEqual(yield* bundling.ended, 0, bundling.stderr())
+
+        const port = yield* freePort
+        const { environment } = compose.services.herd
+        const service = yield* start(process.execPath, [file], {
+          ...environment,
+          GOFHERD_HOST: "127.0.0.1",
+          GOFHERD_PORT: String(port),
+          GOFHERD_TOKEN: "s3cret"
+        })
+        yield* Effect.repeat(Effect.void, {
+          schedule: Schedule.spaced("20 millis"),
+          until: () => service.stdout().includes("serving")
+        }).pipe(Effect.timeout("10 seconds"))
+        // As Prometheus asks, and as an operator does.
+        for (const host of [`herd:${port}`, `localhost:${port}`, `127.0.0.1:${port}`]) {
+          const headers = { host, authorization: "Bearer s3cret" }
+          const { status, text } = yield* ask(`http://127.0.0.1:${port}/metrics`, { headers })
+          assert.strictEqual(status, 200, host)
+          assert.match(text, new RegExp(`^gofherd_size\\{herd="orders"\\} ${environment?.["ORDERS_SIZE"]}$`, "m"))
+        }
+        service.child.kill("SIGTERM")
+        assert.strictEqual(yield* service.ended, 0, service.stderr())
+      }),
+    30_000
+  )
+})
+
+describe.skipIf(find("promtool") === undefined)("Prometheus' files", () => {
+  it.scoped("pass promtool check config, with the secret in its place", () =>
+    Effect.gen(function*() {
+      const dir = yield* folder
+      cpSync(join(deploy, "prometheus"), dir, { recursive: true })
+      const { credentials_file: file } = job.authorization
+      writeFileSync(join(dir, "token"), "s3cret")
+      writeFileSync(join(dir, "prometheus.yml"), read("prometheus/prometheus.yml").replace(file, join(dir, "token")))
+      const { output, status } = promtool(["check", "config", join(dir, "prometheus.yml")])
+      assert.strictEqual(status, 0, output)
+      assert.match(output, /1 rule files found[^]*4 rules found/)
+    }))
+
+  it("pass promtool check rules and promtool test rules", () => {
+    const check = promtool(["check", "rules", "rules.yml"], "", join(deploy, "prometheus"))
+    assert.strictEqual(check.status, 0, check.output)
+    const test = promtool(["test", "rules", "rules.test.yml"], "", join(deploy, "prometheus"))
+    assert.strictEqual(test.status, 0, test.output)
+  })
+})
+
+describe("the alerts", () => {
+  it("are four, each with a time, a severity, a summary and a description", () => {
+    assert.sameMembers(rules.map(({ alert }) => alert), [
+      "HerdFailing",
+      "HerdStuck",
+      "HerdBacklogGrowing",
+      "HerdRetriesRising"
+    ])
+    for (const { alert, annotations, for: time, labels } of rules) {
+      assert.match(time, /^\d+m$/, alert)
+      assert.include(["warning", "critical"], labels["severity"], alert)
+      for (const text of [annotations["summary"], annotations["description"]]) {
+        assert.include(text, "{{ $labels.herd }}", alert)
+      }
+    }
+  })
+
+  it("each fire in one of promtool's tests, and do not in another", () => {
+    const tests: ReadonlyArray<{
+      readonly alert_rule_test: ReadonlyArray<
+        { readonly alertname: string; readonly exp_alerts: ReadonlyArray<unknown> }
+      >
+    }> = parse(read("prometheus/rules.test.yml")).tests
+    const checks = tests.flatMap(({ alert_rule_test: checks }) => checks)
+    for (const { alert } of rules) {
+      const expected = checks.filter(({ alertname }) => alertname === alert).map(({ exp_alerts }) => exp_alerts.length)
+      assert.include(expected, 1, alert)
+      assert.include(expected, 0, alert)
+    }
+  })
+})
+
+describe("the dashboard", () => {
+  it("has panels that don't overlap, within 24 columns, with ids of their own", () => {
+    assert.strictEqual(new Set(panels.map(({ id }) => id)).size, panels.length)
+    for (const { gridPos: one, id, title } of panels) {
+      assert.isAtMost(one.x + one.w, 24, title)
+      for (const { gridPos: two, id: other, title: overlapped } of panels) {
+        const overlap = one.x < two.x + two.w && two.x < one.x + one.w && one.y < two.y + two.h && two.y < one.y + one.h
+        assert.isTrue(id === other || !overlap, `${title} overlaps ${overlapped}`)
+      }
+    }
+  })
+
+  it("says of each panel what it shows and in which unit, and asks the chosen source about the chosen herds", () => {
+    const variables = dashboard.templating.list.map(({ name }) => name)
+    assert.deepStrictEqual(variables, ["datasource", "herd"])
+    assert.strictEqual(dashboard.templating.list[1]?.definition, "label_values(gofherd_size, herd)")
+    for (const { datasource, description = "", fieldConfig, targets = [], title, type } of panels) {
+      if (type === "row") continue
+      assert.isAbove(description.length, 10, title)
+      assert.isString(fieldConfig?.defaults.unit, title)
+      assert.isAbove(targets.length, 0, title)
+      assert.strictEqual(new Set(targets.map(({ refId }) => refId)).size, targets.length, title)
+      for (const { datasource: source, expr } of targets) {
+        assert.deepStrictEqual([datasource?.uid, source.uid], ["${datasource}", "${datasource}"], title)
+        assert.include(expr, "{herd=~\"$herd\"}", title)
+        for (const [, window] of expr.matchAll(/\[(.*?)\]/g)) assert.strictEqual(window, "$__rate_interval", title)
+      }
+    }
+  })
+
+  it("shows every metric of a herd, and every figure of the process that changes", () => {
+    const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join("\n")
+    const metrics = readFileSync(join(root, "src/HerdMetrics.ts"), "utf8").matchAll(/"(gofherd_\w+)"/g)
+    for (const [, name = ""] of metrics) assert.include(expressions, name)
+    for (const name of ["eventloop_lag", "resident_memory", "heap_size_used", "cpu_seconds", "open_fds"]) {
+      assert.include(expressions, name)
+    }
+  })
+})
