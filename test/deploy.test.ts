@@ -227,6 +227,17 @@ describe("the alerts", () => {
     }
   })
 
+  it("are in the README as they are", () => {
+    const readme = readFileSync(join(root, "README.md"), "utf8")
+    for (const { alert, for: time, labels } of rules) {
+      const row = new RegExp(
+        `^\\| \`${alert}\` \\| ${labels["severity"]} \\| .*for ${parseInt(time)} minutes.* \\|$`,
+        "m"
+      )
+      assert.match(readme, row)
+    }
+  })
+
   it("each fire in one of promtool's tests, and do not in another", () => {
     const tests: ReadonlyArray<{
       readonly alert_rule_test: ReadonlyArray<

@@ -46,6 +46,14 @@ describe.skipIf(!existsSync("/proc/self/fd"))("the figures of the process", () =
     }
   })
 
+  it("are in the README, each with its kind", () => {
+    const readme = readFileSync(`${root}README.md`, "utf8")
+    for (const name of names) {
+      const kind = name === "process_cpu_seconds_total" ? "counter" : "gauge"
+      assert.match(readme, new RegExp(`^\\| [^|]*\`${name}\`[^|]* \\| ${kind} \\|`, "m"))
+    }
+  })
+
   it("are those of the kernel: memory, descriptors, start", () => {
     const before = Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1]) * 1024
     const text = scrape()
