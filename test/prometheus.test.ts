@@ -161,7 +161,7 @@ const single = (samples: ReadonlyArray<Sample>): number =>
 const live = (expr: string) =>
   Effect.gen(function*() {
     const { query } = yield* Prometheus
-    const samples = yield* Effect.catchAll(query(expr), (error) => Effect.sync(() => assert.fail(`${expr}: ${error}`)))
+    const samples = yield* Effect.orDieWith(query(expr), (error) => `${expr}: ${error}`)
     assert.isAbove(samples.filter(({ value }) => Number.isFinite(Number(value[1]))).length, 0, `no data for ${expr}`)
   })
 
