@@ -41,14 +41,7 @@ const OrdersLive = Herd.layer(
   }))
 )
 
-// TODO(merge): HerdServer.layerConfig
-const ServerLive = Layer.unwrapEffect(
-  Effect.gen(function*() {
-    const host = yield* Config.withDefault(Config.string("GOFHERD_HOST"), "127.0.0.1")
-    const port = yield* Config.withDefault(Config.integer("GOFHERD_PORT"), 2112)
-    return HerdServer.layer({ herds: [Orders], host, port })
-  })
-)
+const ServerLive = HerdServer.layerConfig({ herds: [Orders] })
 
 /** About 20 orders a second. */
 const program = Effect.gen(function*() {

@@ -147,7 +147,7 @@ const PrometheusLive = Layer.scoped(
 )
 
 const World = PrometheusLive.pipe(
-  Layer.provideMerge(HerdServer.layer({ herds: [Steady, Awkward], port: 0 })),
+  Layer.provideMerge(HerdServer.layer({ herds: [Steady, Awkward], port: 0, token: "s3cret" })),
   Layer.provideMerge(HerdsLive),
   Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
 )
