@@ -15,7 +15,7 @@ const root = new URL("..", import.meta.url).pathname
 const run = promisify(execFile)
 const tsc = join(root, "node_modules/typescript/bin/tsc")
 
-/** A fresh project beside nothing: the built package and its peers. */
+/** A fresh project beside nothing: the built package, its dependencies and its peers. */
 let project: string
 
 beforeAll(async () => {
@@ -24,7 +24,10 @@ beforeAll(async () => {
   mkdirSync(installed, { recursive: true })
   cpSync(join(root, "package.json"), join(installed, "package.json"))
   await run(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json"), "--outDir", join(installed, "dist")])
-  for (const name of ["effect", "@effect", "@types", "undici-types"]) {
+  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
+    readonly dependencies: object
+  }
+  for (const name of [...Object.keys(dependencies), "effect", "@effect", "@types", "undici-types"]) {
     symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
   }
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
@@ -61,10 +64,10 @@ describe("the built package", () => {
       join(project, "use.mjs"),
       `
       import { Effect } from "effect"
-      import { Herd, HerdApi, HerdError, HerdMetrics, HerdRouter } from "gofherd"
+      import { Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdRouter } from "gofherd"
       import { make } from "gofherd/Herd"
       import * as HerdServer from "gofherd/HerdServer"
-      if ([Herd, HerdApi, HerdError, HerdMetrics, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
+      if ([Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
       const hidden = await import("gofherd/internal/herd").then(() => "visible", (error) => error.code)
       const result = await Effect.runPromise(Effect.scoped(Effect.flatMap(make({ process: (n) => Effect.succeed(n + 1) }), (herd) => herd.run(1))))
       console.log(result, hidden)
