@@ -140,6 +140,16 @@ export const retrying: Metric.Metric.Gauge<number> = Metric.gauge("gofherd_retry
 })
 
 /**
+ * 1 while the herd is paused, otherwise 0.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const paused: Metric.Metric.Gauge<number> = Metric.gauge("gofherd_paused", {
+  description: "Whether the herd is paused: 1 or 0"
+})
+
+/**
  * Time of one attempt inside `process`, in seconds.
  *
  * @since 0.1.0

@@ -8,6 +8,7 @@ const {
   attemptDuration,
   failure,
   interrupted,
+  paused,
   queued,
   resizes,
   retry,
@@ -19,7 +20,7 @@ const {
 } = HerdMetrics
 
 const counters = { success, retry, failure, interrupted, resizes, acquireFailures }
-const gauges = { size, running, queued, retrying }
+const gauges = { size, running, queued, retrying, paused }
 
 const read = (herd: string) =>
   Effect.all({
@@ -45,7 +46,8 @@ const zero = {
   size: 0,
   running: 0,
   queued: 0,
-  retrying: 0
+  retrying: 0,
+  paused: 0
 }
 
 describe("HerdMetrics", () => {
@@ -56,7 +58,7 @@ describe("HerdMetrics", () => {
       const registered = Metric.unsafeSnapshot().filter(({ metricKey }) =>
         metricKey.tags.some(({ value }) => value === herd.name)
       )
-      assert.strictEqual(registered.length, 12)
+      assert.strictEqual(registered.length, 13)
       for (const { metricKey } of registered) {
         assert.match(metricKey.name, /^gofherd_[a-z_]+$/)
         assert.strictEqual(metricKey.description._tag, "Some")
@@ -104,6 +106,17 @@ describe("HerdMetrics", () => {
         queued: 2,
         retrying: 1
       })
+    }))
+
+  it.scoped("say whether the herd is paused", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "pausing" })
+      yield* herd.pause
+      yield* turns
+      assert.deepInclude(yield* read(herd.name), { paused: 1 })
+      yield* herd.resume
+      yield* turns
+      assert.deepInclude(yield* read(herd.name), { paused: 0 })
     }))
 
   it.scoped("are up to date when run has returned, when idle, and when outcomes were read", () =>

@@ -46,9 +46,13 @@ export class Tally {
     HerdMetrics.acquireFailures.unsafeUpdate(1, this.labels)
   }
 
-  flush(
-    now: { readonly size: number; readonly running: number; readonly queued: number; readonly retrying: number }
-  ): void {
+  flush(now: {
+    readonly size: number
+    readonly running: number
+    readonly queued: number
+    readonly retrying: number
+    readonly paused: boolean
+  }): void {
     this.count(HerdMetrics.success, this.succeeded)
     this.count(HerdMetrics.retry, this.retried)
     this.count(HerdMetrics.failure, this.failed)
@@ -57,6 +61,7 @@ export class Tally {
     this.gauge(HerdMetrics.running, now.running)
     this.gauge(HerdMetrics.queued, now.queued)
     this.gauge(HerdMetrics.retrying, now.retrying)
+    this.gauge(HerdMetrics.paused, now.paused ? 1 : 0)
   }
 
   private count(counter: Counter, total: number): void {
