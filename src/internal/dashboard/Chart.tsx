@@ -152,7 +152,7 @@ const options = ({ element, lines, onPoint, show, whole }: {
   }
   return {
     ...sizeOf(element),
-    padding: [8, 8, 0, 0],
+    padding: [8, 26, 0, 0],
     legend: { show: false },
     cursor: { y: false, points: { size: 6 }, drag: { x: false, y: false, setScale: false } },
     scales: { x: { time: true }, y: { range: (_, __, max) => [0, topOf(max)] } },
