@@ -8,8 +8,9 @@
  */
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
-import { Cause, Clock, Console, Context, Data, Effect, Exit, Layer, Logger, LogLevel, Schedule, Stream } from "effect"
+import { Cause, Clock, Console, Context, Data, Effect, Exit, Layer, Logger, LogLevel, Stream } from "effect"
 import { Herd, type Outcome } from "gofherd"
+import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
@@ -118,31 +119,9 @@ const inOrder = <A extends { readonly work: { readonly body: File } }, E, R>(out
     return [{ next, early }, ready]
   }).pipe(Stream.mapConcat((ready) => ready))
 
-// ------------------------------------------------------------------------------------------------------ progress
+// ------------------------------------------------------------------------------------------------------ the program
 
 const number = (n: number) => n.toLocaleString("en")
-
-/** One line, redrawn in place, on a terminal; nothing elsewhere. */
-const showProgress = (total: number, began: number) =>
-  Effect.gen(function*() {
-    if (!process.stderr.isTTY) return
-    const herd = yield* Checksums
-    const draw = Effect.gen(function*() {
-      const { failed, running, size, succeeded } = yield* herd.state
-      const done = succeeded + failed
-      const rate = done / Math.max(0.001, ((yield* Clock.currentTimeMillis) - began) / 1_000)
-      const left = rate > 0 ? `${number(Math.ceil((total - done) / rate))} s left` : "…"
-      const line = `${number(done)}/${number(total)} files  ${
-        number(Math.round(rate))
-      }/s  ${left}  ${running} of ${size} gophers busy`
-      process.stderr.write(`\r\x1b[K${line.slice(0, (process.stderr.columns || 80) - 1)}`)
-    })
-    const clear = Effect.sync(() => process.stderr.write("\r\x1b[K"))
-    yield* Effect.addFinalizer(() => clear)
-    yield* Effect.forkScoped(Effect.repeat(draw, Schedule.spaced("100 millis")))
-  })
-
-// ------------------------------------------------------------------------------------------------------ the program
 
 const program = (dir: string, out: string) =>
   Effect.gen(function*() {
@@ -169,7 +148,6 @@ const program = (dir: string, out: string) =>
     }
 
     yield* Effect.scoped(Effect.gen(function*() {
-      yield* showProgress(files.length, began)
       yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(partial)))
       yield* herd.stream(Stream.fromIterable(files.map((path, index) => ({ path, index })))).pipe(
         inOrder,
@@ -179,7 +157,10 @@ const program = (dir: string, out: string) =>
         Stream.run(fs.sink(partial))
       )
       yield* fs.rename(partial, out)
-    }))
+    })).pipe(
+      Effect.provide(HerdProgress.layer(Checksums, { total: files.length, unit: "files", summary: false })),
+      Logger.withMinimumLogLevel(LogLevel.Info)
+    )
 
     for (const failure of failures) yield* Console.error(`failed: ${failure}`)
     const seconds = ((yield* Clock.currentTimeMillis) - began) / 1_000
@@ -225,6 +206,8 @@ main.pipe(
       })
     )
   ),
+  // Of the log only the progress is shown, beside the output.
   Logger.withMinimumLogLevel(LogLevel.Error),
+  Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))),
   NodeRuntime.runMain({ teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : 130) })
 )

@@ -15,7 +15,11 @@ const root = new URL("..", import.meta.url).pathname
 const run = promisify(execFile)
 const tsc = join(root, "node_modules/typescript/bin/tsc")
 
-/** A fresh project beside nothing: the built package, its dependencies and its peers. */
+const manifest: { readonly dependencies: Record<string, string> } = JSON.parse(
+  readFileSync(join(root, "package.json"), "utf8")
+)
+
+/** A fresh project beside nothing: the built package, what it depends on, and its peers. */
 let project: string
 
 beforeAll(async () => {
@@ -24,10 +28,7 @@ beforeAll(async () => {
   mkdirSync(installed, { recursive: true })
   cpSync(join(root, "package.json"), join(installed, "package.json"))
   await run(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json"), "--outDir", join(installed, "dist")])
-  const { dependencies } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as {
-    readonly dependencies: object
-  }
-  for (const name of [...Object.keys(dependencies), "effect", "@effect", "@types", "undici-types"]) {
+  for (const name of ["effect", "@effect", "@types", "undici-types", ...Object.keys(manifest.dependencies)]) {
     symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
   }
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
@@ -66,8 +67,9 @@ describe("the built package", () => {
       import { Effect } from "effect"
       import { Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdRouter } from "gofherd"
       import { make } from "gofherd/Herd"
+      import * as HerdProgress from "gofherd/HerdProgress"
       import * as HerdServer from "gofherd/HerdServer"
-      if ([Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
+      if ([Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdProgress, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
       const hidden = await import("gofherd/internal/herd").then(() => "visible", (error) => error.code)
       const result = await Effect.runPromise(Effect.scoped(Effect.flatMap(make({ process: (n) => Effect.succeed(n + 1) }), (herd) => herd.run(1))))
       console.log(result, hidden)

@@ -6,10 +6,16 @@ import { delimiter, join } from "node:path"
 const programs = {
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   prometheus: ["prometheus"],
-  promtool: ["promtool"]
+  promtool: ["promtool"],
+  script: ["script"]
 } as const
 
-const packages: Record<Program, string> = { chromium: "chromium", prometheus: "prometheus", promtool: "prometheus" }
+const packages: Record<Program, string> = {
+  chromium: "chromium",
+  prometheus: "prometheus",
+  promtool: "prometheus",
+  script: "bsdutils"
+}
 
 export type Program = keyof typeof programs
 

@@ -1,0 +1,56 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { InvalidOption } from "../HerdError.ts"
+import type { Options, Terminal } from "../HerdProgress.ts"
+import type { Names } from "./progressLine.ts"
+import { show } from "./show.ts"
+import { isTotal } from "./total.ts"
+
+/** What `HerdProgress.layer` works with: every option present and in its bounds. */
+export interface Settings<R> {
+  readonly names: Names
+  readonly total: Options<R>["total"]
+  readonly interval: Duration.Duration
+  readonly summary: boolean
+  readonly stream: Terminal
+}
+
+const isTerminal = (value: unknown): value is Terminal =>
+  typeof value === "object" && value !== null && "write" in value && typeof value.write === "function"
+
+/**
+ * @internal
+ */
+export const validate = <R>(options: Options<R>, name: string): Effect.Effect<Settings<R>, InvalidOption> =>
+  Effect.gen(function*() {
+    const check = (ok: boolean, option: string, expected: string, value: unknown) =>
+      ok ? Effect.void : new InvalidOption({ option, expected, given: show(value) })
+
+    const { interval = "10 seconds", label = name, stream = process.stderr, summary = true, total, unit = "" } = options
+    yield* check(
+      total === undefined || Effect.isEffect(total) || isTotal(total),
+      "total",
+      "an integer from 0, or an Effect of one",
+      total
+    )
+    yield* check(typeof label === "string", "label", "a string", label)
+    yield* check(typeof unit === "string", "unit", "a string", unit)
+    const between = Duration.decodeUnknown(interval)
+    yield* check(
+      Option.exists(between, Duration.greaterThan(Duration.zero)),
+      "interval",
+      "a duration of more than 0",
+      interval
+    )
+    yield* check(typeof summary === "boolean", "summary", "a boolean", summary)
+    yield* check(isTerminal(stream), "stream", "a stream to write to", stream)
+
+    return {
+      names: { label, unit },
+      total,
+      interval: Option.getOrElse(between, () => Duration.zero),
+      summary,
+      stream
+    }
+  })
