@@ -206,8 +206,8 @@ main.pipe(
       })
     )
   ),
-  // Of the log only the progress is shown, beside the output.
+  // Of the log, errors and the progress where there is no terminal; apart from the output.
   Logger.withMinimumLogLevel(LogLevel.Error),
   Effect.provide(Logger.replace(Logger.defaultLogger, Logger.withConsoleError(Logger.logfmtLogger))),
-  NodeRuntime.runMain({ teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : 130) })
+  NodeRuntime.runMain({ disablePrettyLogger: true, teardown: (exit, onExit) => onExit(Exit.isSuccess(exit) ? 0 : 130) })
 )
