@@ -125,19 +125,21 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
       : HttpClient.mapRequest(HttpClientRequest.bearerToken(Redacted.isRedacted(token) ? token : Redacted.make(token)))
     const http = authorized(yield* HttpClient.HttpClient)
     const api = yield* HttpApiClient.make(HerdApi, { baseUrl, transformClient: authorized })
-    // The platform's client puts parameters into the path as they are.
-    const path = (name: string) => ({ name: encodeURIComponent(name) })
-    const events = (name: string) => `${baseUrl.replace(/\/$/, "")}/herds/${encodeURIComponent(name)}/events`
+    const events = (name: string) => `${baseUrl.replace(/\/$/, "")}/herds/${name}/events`
 
     return {
       size: api.herd.get(),
       resize: (num) => Effect.flatMap(decodePatch({ num }), (payload) => api.herd.resize({ payload })),
       herds: api.herds.list(),
-      herd: (name) => api.herds.get({ path: path(name) }),
+      herd: (name) => Effect.flatMap(encoded(name), (name) => api.herds.get({ path: { name } })),
       update: (name, update) =>
-        Effect.flatMap(decodeUpdate(update), (payload) => api.herds.update({ path: path(name), payload })),
+        Effect.flatMap(
+          Effect.all([encoded(name), decodeUpdate(update)]),
+          ([name, payload]) => api.herds.update({ path: { name }, payload })
+        ),
       changes: (name) =>
-        http.get(events(name), { accept: "text/event-stream" }).pipe(
+        encoded(name).pipe(
+          Effect.flatMap((name) => http.get(events(name), { accept: "text/event-stream" })),
           Effect.flatMap(HttpClientResponse.matchStatus({
             200: (response) => Effect.succeed(statesOf(response)),
             orElse: (response) => Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
@@ -147,6 +149,16 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
       metrics: api.metrics()
     }
   })
+
+/** As the platform's client doesn't encode it. What can't be in a path, or means another one there, is no herd's name. */
+const encoded = (name: string): Effect.Effect<string, NotFound> =>
+  Effect.try({
+    try: () => encodeURIComponent(name),
+    catch: () => name
+  }).pipe(
+    Effect.filterOrFail((name) => !["", ".", ".."].includes(name), identity),
+    Effect.mapError((name) => new NotFound({ msg: `expected the name of a herd, got ${JSON.stringify(name)}` }))
+  )
 
 const decodePatch = Schema.decode(HerdPatch)
 const decodeUpdate = Schema.decode(HerdUpdate)

@@ -21,7 +21,7 @@ import { controlsOf } from "./internal/controls.ts"
 import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
-import { isToken, settingsOf } from "./internal/settings.ts"
+import { isHost, isToken, settingsOf } from "./internal/settings.ts"
 import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
@@ -82,6 +82,11 @@ export const layer = <const H extends HerdRouter.Herds>(
 ): Layer.Layer<HerdServer, ListenError | UnprotectedHost, Effect.Effect.Context<H[number]>> =>
   Layer.unwrapEffect(Effect.gen(function*() {
     const { host = "127.0.0.1", port = 2112 } = options
+    if (typeof host !== "string" || host === "") {
+      return yield* Effect.die(
+        new InvalidOption({ option: "host", expected: "the name or the address of a host", given: show(host) })
+      )
+    }
     if (!isSize(port, 65_535)) {
       return yield* Effect.die(
         new InvalidOption({ option: "port", expected: "an integer from 0 to 65535", given: show(port) })
@@ -99,7 +104,9 @@ export const layer = <const H extends HerdRouter.Herds>(
     const serving = Layer.fresh(
       HttpLayerRouter.serve(routes(herds, settings, { answersAll: true }), {
         disableLogger: true,
-        disableListenLog: true
+        disableListenLog: true,
+        // A name may be as long as a request's head.
+        routerConfig: { maxParamLength: 8_192 }
       })
     )
     return Layer.provideMerge(serving, address(settings.prefix)).pipe(Layer.provide(listening))
@@ -144,14 +151,22 @@ const token: Config.Config<Redacted.Redacted> = Config.map(
 
 const environment = (options: Omit<Options<HerdRouter.Herds>, "herds">) =>
   Config.all({
-    host: Config.nonEmptyString("GOFHERD_HOST").pipe(Config.withDefault(options.host)),
+    host: Config.string("GOFHERD_HOST").pipe(
+      Config.validate({ message: "expected the name or the address of a host", validation: (host) => host !== "" }),
+      Config.withDefault(options.host)
+    ),
     port: Config.integer("GOFHERD_PORT").pipe(
       Config.validate({ message: "expected an integer from 0 to 65535", validation: (port) => isSize(port, 65_535) }),
       Config.withDefault(options.port)
     ),
     token: Config.withDefault(token, options.token),
     readOnly: Config.boolean("GOFHERD_READ_ONLY").pipe(Config.withDefault(options.readOnly)),
-    allowedHosts: Config.array(Config.nonEmptyString(), "GOFHERD_ALLOWED_HOSTS").pipe(
+    allowedHosts: Config.string("GOFHERD_ALLOWED_HOSTS").pipe(
+      Config.map((hosts) => hosts.split(",").map((host) => host.trim())),
+      Config.validate({
+        message: "expected host names without a port, separated by commas, or *",
+        validation: (hosts) => hosts.every(isHost)
+      }),
       Config.withDefault(options.allowedHosts)
     )
   })

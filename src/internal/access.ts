@@ -57,8 +57,9 @@ const refusal = (request: HttpServerRequest.HttpServerRequest, { allowedHosts, t
 
 const encodeForbidden = ({ msg }: { readonly msg: string }) => Schema.encodeSync(Forbidden)(new Forbidden({ msg }))
 
-const hostOf = ({ headers, url }: HttpServerRequest.HttpServerRequest): string =>
-  (headers["host"] ?? /^https?:\/\/([^/?#]*)/i.exec(url)?.[1] ?? "").toLowerCase()
+/** A request without a socket has its host in its URL, of which a router may have cut off the beginning. */
+const hostOf = ({ headers, originalUrl }: HttpServerRequest.HttpServerRequest): string =>
+  (headers["host"] ?? /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1] ?? "").toLowerCase()
 
 const nameOf = (host: string) => host.replace(/:\d*$/, "").replace(/\.$/, "")
 

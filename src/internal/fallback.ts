@@ -7,8 +7,8 @@ import type { Access } from "./access.ts"
 import { guarded } from "./access.ts"
 
 /**
- * Answers requests that no route takes: 405 for another method on a known path, whatever its name, and 404 for other paths if
- * they are nobody else's.
+ * Answers requests that no route takes: 405 for another method on a known path, whatever its name, and 404 for names that the
+ * router refuses, and for other paths if they are nobody else's.
  *
  * @internal
  */
@@ -21,6 +21,7 @@ export const fallback = (options: {
 }): Layer.Layer<never, never, HttpLayerRouter.HttpRouter> => {
   const known = Array.from(options.methods, ([path, methods]) => ({
     path: segmentsOf(path),
+    methods,
     allow: Array.from(methods).toSorted().join(", ")
   }))
   return HttpLayerRouter.middleware(
@@ -29,9 +30,11 @@ export const fallback = (options: {
         if (!(error instanceof HttpServerError.RouteNotFound)) return Effect.fail(error)
         const { method, url } = error.request
         const segments = segmentsOf(pathOf(url))
-        const allow = known.find(({ path }) => matches(path, segments))?.allow
-        if (allow !== undefined) return guarded(options.access)(Effect.succeed(notAllowed(method, allow)))
-        return options.all ? guarded(options.access)(Effect.succeed(notFound)) : Effect.fail(error)
+        const found = known.find(({ path }) => matches(path, segments))
+        if (found === undefined && !options.all) return Effect.fail(error)
+        // The router takes no name that is too long, or not encoded as it should be.
+        const refused = found === undefined || found.methods.has(method) ? notFound : notAllowed(method, found.allow)
+        return guarded(options.access)(Effect.succeed(refused))
       }),
     { global: true }
   )

@@ -51,10 +51,10 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
 const textOf = (error: unknown): string => {
   if (typeof error === "string") return error
   try {
-    if (error instanceof Error) {
-      // Errors tagged by Effect are called by their tag, and often have nothing to add.
-      return error.message === "" ? error.name : error.message
-    }
+    // A user's class may make anything of these. Errors tagged by Effect are called by their tag, and often have nothing to add.
+    const said: ReadonlyArray<unknown> = error instanceof Error ? [error.message, error.name] : []
+    const text = said.find((text) => typeof text === "string" && text !== "")
+    if (typeof text === "string") return text
   } catch {
     // A getter of the user's that throws.
   }

@@ -47,4 +47,8 @@ export const isToken = (token: unknown): boolean => typeof token === "string" &&
 const isPrefix = (prefix: unknown): prefix is "" | `/${string}` =>
   prefix === "" || typeof prefix === "string" && /^(?:\/[\w.~-]+)+$/.test(prefix)
 
-const isHost = (host: unknown) => typeof host === "string" && /^(?:\*|\[[\da-f:.]+\]|[^\s/:@[\]*]+)$/i.test(host)
+/**
+ * @internal
+ */
+export const isHost = (host: unknown): boolean =>
+  typeof host === "string" && /^(?:\*|\[[\da-f:.]+\]|[^\s/:@[\]*]+)$/i.test(host)

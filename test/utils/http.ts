@@ -1,4 +1,4 @@
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { request } from "node:http"
 
 export interface Answer {
@@ -8,40 +8,120 @@ export interface Answer {
   readonly json: unknown
 }
 
+export interface Question {
+  readonly method?: string
+  readonly headers?: Record<string, string>
+  readonly body?: string | ReadonlyArray<string>
+  /** Leaves as soon as what has come is enough. */
+  readonly until?: (text: string) => boolean
+}
+
+/** The answer that these are the parts of. */
+export const answerOf = (status: number, headers: Answer["headers"], text: string): Answer => {
+  const isJson = headers["content-type"]?.toString().startsWith("application/json") === true
+  return { status, headers, text, json: isJson && text !== "" ? JSON.parse(text) : undefined }
+}
+
 /** A request on a socket of its own, that sends exactly these bytes and headers. */
-export const ask = (
-  url: string,
-  options: {
-    readonly method?: string
-    readonly headers?: Record<string, string>
-    readonly body?: string | ReadonlyArray<string>
-  } = {}
-): Effect.Effect<Answer> =>
+export const ask = (url: string, question: Question = {}): Effect.Effect<Answer> =>
   Effect.async((resume) => {
-    const outgoing = request(
-      url,
-      { method: options.method ?? "GET", headers: options.headers, agent: false },
-      (incoming) => {
-        const chunks: Array<Buffer> = []
-        incoming.on("data", (chunk: Buffer) => chunks.push(chunk))
-        incoming.on("end", () => {
-          const text = Buffer.concat(chunks).toString()
-          const isJson = incoming.headers["content-type"]?.startsWith("application/json") === true
-          resume(Effect.succeed({
-            status: incoming.statusCode ?? 0,
-            headers: incoming.headers,
-            text,
-            json: isJson && text !== "" ? JSON.parse(text) : undefined
-          }))
-        })
-      }
-    )
+    const { body, headers, method = "GET", until } = question
+    const outgoing = request(url, { method, headers, agent: false }, (incoming) => {
+      const chunks: Array<Buffer> = []
+      const done = () =>
+        resume(
+          Effect.sync(() => answerOf(incoming.statusCode ?? 0, incoming.headers, Buffer.concat(chunks).toString()))
+        )
+      incoming.on("data", (chunk: Buffer) => {
+        chunks.push(chunk)
+        if (until?.(Buffer.concat(chunks).toString()) !== true) return
+        done()
+        outgoing.destroy()
+      })
+      incoming.on("end", done)
+      incoming.on("error", () => {})
+    })
     outgoing.on("error", (error) => resume(Effect.die(error)))
-    if (typeof options.body === "string") {
-      outgoing.end(options.body)
+    if (typeof body === "string") {
+      outgoing.end(body)
     } else {
-      for (const chunk of options.body ?? []) outgoing.write(chunk)
+      for (const chunk of body ?? []) outgoing.write(chunk)
       outgoing.end()
     }
     return Effect.sync(() => outgoing.destroy())
   })
+
+/** Asks for paths, wherever they are. */
+export type Ask = (path: string, question?: Question) => Effect.Effect<Answer>
+
+export interface Event {
+  readonly name: string | undefined
+  readonly data: unknown
+}
+
+/** The events that are complete in a text of server-sent events, whose data is JSON. */
+export const eventsIn = (text: string): ReadonlyArray<Event> =>
+  text.split("\n\n").slice(0, -1).map((event) => {
+    const fields = new Map(event.split("\n").map((line) => [line.split(": ")[0], line.replace(/^\w+: /, "")]))
+    return { name: fields.get("event"), data: JSON.parse(fields.get("data") ?? "null") }
+  })
+
+/** Have so many events come? */
+export const events = (count: number) => (text: string): boolean => text.split("\n\n").length > count
+
+/** A stream of events that is open, until it ends or is left, or its scope closes. */
+export interface Listening {
+  readonly headers: Answer["headers"]
+  readonly events: ReadonlyArray<Event>
+  /** Has it ended as a complete answer? */
+  readonly complete: boolean
+  /** Waits for so many events. */
+  atLeast(count: number): Effect.Effect<void>
+  readonly ended: Effect.Effect<void>
+  readonly leave: Effect.Effect<void>
+}
+
+export const listen = (url: string): Effect.Effect<Listening, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.async<Listening>((resume) => {
+      const outgoing = request(url, { agent: false }, (incoming) => {
+        let text = ""
+        let over = false
+        const waiting = new Set<() => void>()
+        const until = (holds: () => boolean) =>
+          Effect.async<void>((resume) => {
+            const check = () => {
+              if (holds()) resume(Effect.void)
+            }
+            waiting.add(check)
+            check()
+          })
+        const changed = () => waiting.forEach((check) => check())
+        incoming.setEncoding("utf8")
+        incoming.on("data", (chunk: string) => {
+          text += chunk
+          changed()
+        })
+        incoming.on("error", () => {})
+        incoming.on("close", () => {
+          over = true
+          changed()
+        })
+        resume(Effect.succeed({
+          headers: incoming.headers,
+          get events() {
+            return eventsIn(text)
+          },
+          get complete() {
+            return incoming.complete
+          },
+          atLeast: (count) => until(() => events(count)(text)),
+          ended: until(() => over),
+          leave: Effect.sync(() => outgoing.destroy())
+        }))
+      })
+      outgoing.on("error", (error) => resume(Effect.die(error)))
+      outgoing.end()
+    }),
+    ({ leave }) => leave
+  )

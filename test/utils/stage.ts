@@ -1,4 +1,4 @@
-import { Deferred, Effect } from "effect"
+import { Deferred, Effect, Schedule } from "effect"
 
 /**
  * A `process` under the test's control: a unit starts, says so, and ends when the test says how.
@@ -54,3 +54,9 @@ const turn = Effect.async<void>((resume) => {
 
 /** Lets everything happen that needs neither time nor the test. */
 export const turns: Effect.Effect<void> = Effect.repeatN(turn, 4)
+
+/** Waits until this no longer throws: for what another socket has to bring about. */
+export const eventually = (check: () => void): Effect.Effect<void> =>
+  Effect.retry(Effect.try(check), Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(500))).pipe(
+    Effect.orDie
+  )

@@ -1,0 +1,148 @@
+/**
+ * The event stream of a herd.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Context, Duration, Effect, Exit, Layer, Schema, Scope, Stream } from "effect"
+import { Herd, HerdApi } from "gofherd"
+import * as HerdServer from "gofherd/HerdServer"
+import { listen } from "./utils/http.ts"
+import { ask, Busy, Numbers, path, serve, test, url } from "./utils/served.ts"
+import { eventually, turns } from "./utils/stage.ts"
+
+describe("GET /herds/:name/events", () => {
+  const open = (query = "") => Effect.flatMap(url, (url) => listen(`${url}/herds/${path}/events${query}`))
+
+  test(
+    "tells the state at once, and again after a change, with headers that keep proxies from holding it back",
+    Effect.gen(function*() {
+      const herd = yield* Numbers
+      const stream = yield* open()
+      yield* stream.atLeast(1)
+      assert.include(stream.headers, {
+        "content-type": "text/event-stream",
+        "cache-control": "no-store",
+        "x-accel-buffering": "no"
+      })
+      assert.include(stream.events[0]?.data, { name: herd.name, size: 7, paused: false })
+      assert.isUndefined(stream.events[0]?.name)
+      yield* Effect.orDie(herd.resize(9))
+      yield* stream.atLeast(2)
+      assert.include(stream.events[1]?.data, { size: 9 })
+      yield* herd.pause
+      yield* stream.atLeast(3)
+      assert.include(stream.events[2]?.data, { size: 9, paused: true })
+    })
+  )
+
+  test(
+    "tells of a busy herd at most four times a second, each time the latest",
+    Effect.gen(function*() {
+      const busy = yield* Busy
+      yield* Effect.forkScoped(Effect.forever(Effect.zipRight(Effect.ignore(busy.run(1)), turns)))
+      const stream = yield* Effect.flatMap(url, (url) => listen(`${url}/herds/busy/events`))
+      yield* stream.atLeast(1)
+      yield* Effect.sleep("1 second")
+      const { accepted } = yield* busy.state
+      assert.isAbove(accepted, 100)
+      assert.isAtMost(stream.events.length, 5)
+      yield* stream.atLeast(stream.events.length + 1)
+      assert.isAtLeast((stream.events.at(-1)?.data as HerdApi.HerdState).accepted, accepted)
+    })
+  )
+
+  test(
+    "begins with the past, as an event of that name, for those who ask for it",
+    Effect.gen(function*() {
+      const herd = yield* Numbers
+      yield* herd.sendAll([1, 2])
+      yield* turns
+      const stream = yield* open("?history=true")
+      yield* stream.atLeast(2)
+      const [past, now] = stream.events
+      assert.strictEqual(past?.name, "history")
+      const samples = Schema.decodeUnknownSync(Schema.Array(HerdApi.HerdSample))(past?.data)
+      assert.isAtLeast(samples.length, 1)
+      assert.isUndefined(now?.name)
+      assert.include(now?.data, { running: 2 })
+      const without = yield* open("?history=false")
+      yield* without.atLeast(1)
+      assert.isUndefined(without.events[0]?.name)
+    })
+  )
+
+  for (const query of ["history=", "history", "history=1", "history=TRUE", "history=true&history=false"]) {
+    test(
+      `refuses ?${query} with 400`,
+      Effect.gen(function*() {
+        const { json, status } = yield* ask(`${yield* url}/herds/${path}/events?${query}`)
+        assert.strictEqual(status, 400)
+        assert.include(json, { _tag: "HttpApiDecodeError" })
+      })
+    )
+  }
+
+  test(
+    "is answered to HEAD at once, without a body",
+    Effect.gen(function*() {
+      const { text } = yield* ask(`${yield* url}/herds/${path}/events`, { method: "HEAD" })
+      assert.strictEqual(text, "")
+    })
+  )
+
+  it.scopedLive("ends, after the last state, when the herd's scope closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const herd = yield* Scope.extend(Herd.make({ process: (n: number) => Effect.succeed(n), name: "brief" }), scope)
+      const server = yield* Layer.build(HerdServer.layer({ herds: [Effect.succeed(herd)], port: 0 }))
+      const stream = yield* listen(`${Context.get(server, HerdServer.HerdServer).url}/herds/brief/events`)
+      yield* stream.atLeast(1)
+      yield* Scope.close(scope, Exit.void)
+      yield* stream.ended
+      assert.include(stream.events.at(-1)?.data, { closed: true, drained: true, size: 0 })
+      assert.isTrue(stream.complete)
+    }))
+
+  it.scopedLive("ends when the server closes, at once and not as a broken connection", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(serve(), scope)
+      const base = Context.get(context, HerdServer.HerdServer).url
+      const stream = yield* listen(`${base}/herds/${path}/events`)
+      yield* stream.atLeast(1)
+      const [duration] = yield* Effect.timed(Scope.close(scope, Exit.void))
+      yield* stream.ended
+      assert.isTrue(stream.complete)
+      assert.isBelow(Duration.toMillis(duration), 1_000)
+    }))
+
+  it.scopedLive("is freed when its client leaves", () =>
+    Effect.gen(function*() {
+      let open = 0
+      let told = 0
+      const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), name: "watched" })
+      const changes = herd.changes.pipe(
+        Stream.tap(() => Effect.sync(() => told++)),
+        Stream.onStart(Effect.sync(() => open++)),
+        Stream.ensuring(Effect.sync(() => open--))
+      )
+      const watched: Herd.Control = Object.create(herd, { changes: { value: changes } })
+      const server = yield* Layer.build(HerdServer.layer({ herds: [Effect.succeed(watched)], port: 0 }))
+      const url = `${Context.get(server, HerdServer.HerdServer).url}/herds/watched/events`
+      // One is the monitor's own.
+      const streams = yield* Effect.all([listen(url), listen(url), listen(url)])
+      yield* Effect.forEach(streams, (stream) => stream.atLeast(1))
+      assert.strictEqual(open, 4)
+      for (const [left, stream] of [[3, streams[0]], [2, streams[1]]] as const) {
+        yield* stream.leave
+        yield* eventually(() => assert.strictEqual(open, left))
+      }
+      yield* ask(url.replace("/events", "")).pipe(Effect.repeatN(3))
+      assert.strictEqual(open, 2)
+      // A head without a body leaves nothing behind.
+      yield* ask(url, { method: "HEAD" })
+      yield* eventually(() => assert.strictEqual(open, 2))
+      yield* streams[2].leave
+      yield* eventually(() => assert.strictEqual(open, 1))
+      assert.isAtLeast(told, 4)
+    }))
+})
