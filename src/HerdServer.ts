@@ -8,9 +8,10 @@ import * as NodeHttpServer from "@effect/platform-node/NodeHttpServer"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServer from "@effect/platform/HttpServer"
 import * as Config from "effect/Config"
-import type * as ConfigError from "effect/ConfigError"
+import * as ConfigError from "effect/ConfigError"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { Server } from "node:http"
@@ -21,7 +22,7 @@ import { controlsOf } from "./internal/controls.ts"
 import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
-import { isHost, isToken, settingsOf } from "./internal/settings.ts"
+import { isHost, isToken, settingsOf, TOKEN } from "./internal/settings.ts"
 import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
@@ -55,6 +56,9 @@ export class HerdServer extends Context.Tag("gofherd/HerdServer")<HerdServer, {
 
 // ------------------------------------------------------------------------------------------------------ layers
 
+const HOST = "the name or the address of a host"
+const PORT = "an integer from 0 to 65535"
+
 /**
  * Serves herds: the routes of `HerdRouter.layer` on a Node server of their own, as `gracefulServer` makes it. Fails with
  * `ListenError` if the port is in use, and with `UnprotectedHost` if everybody who gets to the host could resize.
@@ -84,12 +88,12 @@ export const layer = <const H extends HerdRouter.Herds>(
     const { host = "127.0.0.1", port = 2112 } = options
     if (typeof host !== "string" || host === "") {
       return yield* Effect.die(
-        new InvalidOption({ option: "host", expected: "the name or the address of a host", given: show(host) })
+        new InvalidOption({ option: "host", expected: HOST, given: show(host) })
       )
     }
     if (!isSize(port, 65_535)) {
       return yield* Effect.die(
-        new InvalidOption({ option: "port", expected: "an integer from 0 to 65535", given: show(port) })
+        new InvalidOption({ option: "port", expected: PORT, given: show(port) })
       )
     }
     const settings = yield* settingsOf(options)
@@ -141,33 +145,54 @@ export const layerConfig = <const H extends HerdRouter.Herds>(
   Effect.Effect.Context<H[number]>
 > => Layer.unwrapEffect(Effect.map(environment(options), (set) => layer({ ...options, ...set })))
 
-const token: Config.Config<Redacted.Redacted> = Config.map(
-  Config.validate(Config.string("GOFHERD_TOKEN"), {
-    message: "expected one or more visible ASCII characters",
-    validation: isToken
-  }),
-  (token) => Redacted.make(token)
-)
+/** A variable of the environment; without it, the option. */
+const variable = <A, D>(
+  name: string,
+  fallback: D,
+  expected: string,
+  read: (text: string) => A | undefined,
+  got = show
+) =>
+  Config.string(name).pipe(
+    Config.mapOrFail((text) =>
+      Either.fromNullable(
+        read(text),
+        () => ConfigError.InvalidData([], `expected ${expected}, got ${got(text)}`)
+      )
+    ),
+    Config.withDefault(fallback)
+  )
 
 const environment = (options: Omit<Options<HerdRouter.Herds>, "herds">) =>
   Config.all({
-    host: Config.string("GOFHERD_HOST").pipe(
-      Config.validate({ message: "expected the name or the address of a host", validation: (host) => host !== "" }),
-      Config.withDefault(options.host)
+    host: variable("GOFHERD_HOST", options.host, HOST, (text) => text === "" ? undefined : text),
+    port: variable(
+      "GOFHERD_PORT",
+      options.port,
+      PORT,
+      (text) => /^\d+$/.test(text) && isSize(Number(text), 65_535) ? Number(text) : undefined
     ),
-    port: Config.integer("GOFHERD_PORT").pipe(
-      Config.validate({ message: "expected an integer from 0 to 65535", validation: (port) => isSize(port, 65_535) }),
-      Config.withDefault(options.port)
+    token: variable(
+      "GOFHERD_TOKEN",
+      options.token,
+      TOKEN,
+      (text) => isToken(text) ? Redacted.make(text) : undefined,
+      (text) => text === "" ? "none" : "something else"
     ),
-    token: Config.withDefault(token, options.token),
-    readOnly: Config.boolean("GOFHERD_READ_ONLY").pipe(Config.withDefault(options.readOnly)),
-    allowedHosts: Config.string("GOFHERD_ALLOWED_HOSTS").pipe(
-      Config.map((hosts) => hosts.split(",").map((host) => host.trim())),
-      Config.validate({
-        message: "expected host names without a port, separated by commas, or *",
-        validation: (hosts) => hosts.every(isHost)
-      }),
-      Config.withDefault(options.allowedHosts)
+    readOnly: variable(
+      "GOFHERD_READ_ONLY",
+      options.readOnly,
+      "true or false",
+      (text) => text === "true" ? true : text === "false" ? false : undefined
+    ),
+    allowedHosts: variable(
+      "GOFHERD_ALLOWED_HOSTS",
+      options.allowedHosts,
+      "host names without a port, separated by commas, or *",
+      (text) => {
+        const hosts = text.split(",").map((host) => host.trim())
+        return hosts.every(isHost) ? hosts : undefined
+      }
     )
   })
 

@@ -46,7 +46,8 @@ describe("GET /herds/:name/events", () => {
       assert.isAbove(accepted, 100)
       assert.isAtMost(stream.events.length, 5)
       yield* stream.atLeast(stream.events.length + 1)
-      assert.isAtLeast((stream.events.at(-1)?.data as HerdApi.HerdState).accepted, accepted)
+      const latest = Schema.decodeUnknownSync(HerdApi.HerdState)(stream.events.at(-1)?.data)
+      assert.isAtLeast(latest.accepted, accepted)
     })
   )
 

@@ -1,7 +1,19 @@
 import { HttpLayerRouter, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Layer, LogLevel, Scope } from "effect"
+import {
+  Cause,
+  ConfigError,
+  ConfigProvider,
+  Context,
+  Duration,
+  Effect,
+  Exit,
+  Layer,
+  LogLevel,
+  Option,
+  Scope
+} from "effect"
 import { Herd, HerdError } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { createServer } from "node:http"
@@ -114,5 +126,190 @@ describe("HerdServer.layer", () => {
       const missing = yield* ask(`${base()}/herd`)
       assert.deepStrictEqual([missing.status, missing.text], [404, ""])
       assert.strictEqual((yield* ask(`${base()}/herd`, { method: "PATCH", body: "{\"num\":5}" })).status, 404)
+    }))
+})
+
+describe("the host", () => {
+  const layer = (options: Omit<HerdServer.Options<readonly [typeof Numbers]>, "herds">) =>
+    HerdServer.layer({ herds: [Numbers], port: 0, ...options }).pipe(
+      Layer.provide(Herd.layer(Numbers, { process: (n) => Effect.succeed(n), size: 2 }))
+    )
+
+  for (
+    const host of [
+      "0.0.0.0",
+      "::",
+      "192.168.1.5",
+      "example.com",
+      "128.0.0.1",
+      "::ffff:127.0.0.1",
+      "localhost.evil.test"
+    ]
+  ) {
+    it.scopedLive(`${host} is refused without a token or readOnly, before anything listens, with what to set`, () =>
+      Effect.gen(function*() {
+        for (const options of [{ host }, { host, readOnly: false, allowedHosts: ["*"] }]) {
+          const error = yield* Effect.flip(Layer.build(layer(options)))
+          assert.instanceOf(error, HerdError.UnprotectedHost)
+          assert.strictEqual(error.host, host)
+          assert.strictEqual(
+            error.message,
+            `expected a token or readOnly for host "${host}", which others can reach, got neither: set token `
+              + "(GOFHERD_TOKEN), set readOnly (GOFHERD_READ_ONLY=true), or listen on 127.0.0.1"
+          )
+        }
+      }))
+  }
+
+  for (
+    const [host, pattern] of [
+      ["127.0.0.1", /^http:\/\/127\.0\.0\.1:\d+$/],
+      ["127.0.0.2", /^http:\/\/127\.0\.0\.2:\d+$/],
+      ["localhost", /^http:\/\/(127\.0\.0\.1|\[::1\]):\d+$/],
+      ["::1", /^http:\/\/\[::1\]:\d+$/]
+    ] as const
+  ) {
+    it.scopedLive(`${host} needs neither; the service has the URL`, () =>
+      Effect.gen(function*() {
+        const { url } = Context.get(yield* Layer.build(layer({ host })), HerdServer.HerdServer)
+        assert.match(url, pattern)
+        assert.deepStrictEqual((yield* ask(`${url}/herd`)).json, { num: 2, msg: "success" })
+      }))
+  }
+
+  for (
+    const [host, options] of [
+      ["0.0.0.0", { token: "s3cret" }],
+      ["0.0.0.0", { readOnly: true }],
+      ["::", { token: "s3cret", prefix: "/ops" }]
+    ] as const
+  ) {
+    it.scopedLive(`${host} is fine with ${Object.keys(options)[0]}`, () =>
+      Effect.gen(function*() {
+        const { url } = Context.get(yield* Layer.build(layer({ host, ...options })), HerdServer.HerdServer)
+        const headers = { authorization: "Bearer s3cret" }
+        assert.deepStrictEqual((yield* ask(`${url}/herd`, { headers })).json, { num: 2, msg: "success" })
+      }))
+  }
+
+  for (const host of ["", 5, null]) {
+    it.scopedLive(`${JSON.stringify(host)} is a defect`, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(Layer.build(layer({ host: host as string })))
+        assert.include(
+          pretty(exit),
+          `InvalidOption: expected host to be the name or the address of a host, got ${JSON.stringify(host)}`
+        )
+      }))
+  }
+
+  it.scopedLive("of another machine is a ListenError", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(Layer.build(layer({ host: "192.0.2.1", readOnly: true })))
+      assert.instanceOf(error, HerdError.ListenError)
+      assert.match(error.message, /^expected to listen on 192\.0\.2\.1:0, got .*EADDRNOTAVAIL/)
+    }))
+})
+
+describe("HerdServer.layerConfig", () => {
+  const build = (
+    environment: Record<string, string>,
+    options: Omit<HerdServer.Options<readonly [typeof Numbers]>, "herds"> = {}
+  ) =>
+    HerdServer.layerConfig({ herds: [Numbers], port: 0, ...options }).pipe(
+      Layer.provide(Herd.layer(Numbers, { process: (n) => Effect.succeed(n), size: 2 })),
+      Layer.provide(Layer.setConfigProvider(ConfigProvider.fromMap(new Map(Object.entries(environment))))),
+      Layer.build,
+      Effect.map(Context.get(HerdServer.HerdServer))
+    )
+  const status = (url: string, headers: Record<string, string> = {}, body?: string) =>
+    Effect.map(
+      ask(`${url}/herd`, { headers, ...(body === undefined ? {} : { method: "PATCH", body }) }),
+      ({ status }) => status
+    )
+
+  it.scopedLive("takes the options as they are from an empty environment", () =>
+    Effect.gen(function*() {
+      const { url } = yield* build({}, { host: "127.0.0.2", token: "s3cret", prefix: "/ops", allowedHosts: ["a.test"] })
+      assert.match(url, /^http:\/\/127\.0\.0\.2:\d+\/ops$/)
+      assert.strictEqual(yield* status(url, { host: "a.test" }), 401)
+      assert.strictEqual(yield* status(url, { host: "a.test", authorization: "Bearer s3cret" }), 200)
+      assert.strictEqual(yield* status(url), 403)
+    }))
+
+  it.scopedLive("listens on GOFHERD_HOST and GOFHERD_PORT", () =>
+    Effect.gen(function*() {
+      const free = yield* Effect.scoped(build({ GOFHERD_PORT: "0" }, { port: 1 }))
+      const { port } = new URL(free.url)
+      const { url } = yield* build({ GOFHERD_HOST: "127.0.0.3", GOFHERD_PORT: port }, { host: "127.0.0.1" })
+      assert.strictEqual(url, `http://127.0.0.3:${port}`)
+      assert.strictEqual(yield* status(url), 200)
+    }))
+
+  it.scopedLive("asks for GOFHERD_TOKEN, in place of the option, also with commas and equals signs in it", () =>
+    Effect.gen(function*() {
+      for (const token of ["from-outside", "a,b=c, d".replace(" ", ""), "p%C3%BCt"]) {
+        const { url } = yield* build({ GOFHERD_TOKEN: token, GOFHERD_HOST: "0.0.0.0" }, { token: "from-inside" })
+        assert.strictEqual(yield* status(url, { authorization: "Bearer from-inside" }), 401)
+        assert.strictEqual(yield* status(url, { authorization: `Bearer ${token}` }), 200)
+      }
+    }))
+
+  it.scopedLive("changes nothing with GOFHERD_READ_ONLY=true, and may with false, whatever the option", () =>
+    Effect.gen(function*() {
+      const readOnly = yield* build({ GOFHERD_READ_ONLY: "true", GOFHERD_HOST: "0.0.0.0" }, { readOnly: false })
+      assert.strictEqual(yield* status(readOnly.url, {}, "{\"num\":3}"), 403)
+      const open = yield* build({ GOFHERD_READ_ONLY: "false" }, { readOnly: true })
+      assert.strictEqual(yield* status(open.url, {}, "{\"num\":3}"), 200)
+    }))
+
+  it.scopedLive("is reached by GOFHERD_ALLOWED_HOSTS alone, which may have spaces after its commas", () =>
+    Effect.gen(function*() {
+      const { url } = yield* build({ GOFHERD_ALLOWED_HOSTS: "a.test, B.test ,[::1]" }, { allowedHosts: ["c.test"] })
+      for (const host of ["a.test", "b.test:80", "[::1]:1"]) assert.strictEqual(yield* status(url, { host }), 200)
+      for (const host of ["c.test", "localhost"]) assert.strictEqual(yield* status(url, { host }), 403)
+      const any = yield* build({ GOFHERD_ALLOWED_HOSTS: "*" })
+      assert.strictEqual(yield* status(any.url, { host: "c.test" }), 200)
+    }))
+
+  const host = "the name or the address of a host"
+  const port = "an integer from 0 to 65535"
+  const characters = "one or more visible ASCII characters"
+  const hosts = "host names without a port, separated by commas, or *"
+  const bad = [
+    ["GOFHERD_HOST", "", `${host}, got ""`],
+    ["GOFHERD_PORT", "", `${port}, got ""`],
+    ["GOFHERD_PORT", "http", `${port}, got "http"`],
+    ["GOFHERD_PORT", "80.5", `${port}, got "80.5"`],
+    ["GOFHERD_PORT", "-1", `${port}, got "-1"`],
+    ["GOFHERD_PORT", "65536", `${port}, got "65536"`],
+    ["GOFHERD_TOKEN", "", `${characters}, got none`],
+    ["GOFHERD_TOKEN", "hunter2\n", `${characters}, got something else`],
+    ["GOFHERD_TOKEN", "hünter2", `${characters}, got something else`],
+    ["GOFHERD_READ_ONLY", "", "true or false, got \"\""],
+    ["GOFHERD_READ_ONLY", "maybe", "true or false, got \"maybe\""],
+    ["GOFHERD_ALLOWED_HOSTS", "", `${hosts}, got ""`],
+    ["GOFHERD_ALLOWED_HOSTS", "a.test,,b.test", `${hosts}, got "a.test,,b.test"`],
+    ["GOFHERD_ALLOWED_HOSTS", "a.test:80", `${hosts}, got "a.test:80"`],
+    ["GOFHERD_ALLOWED_HOSTS", "http://a.test", `${hosts}, got "http://a.test"`]
+  ] as const
+  for (const [name, value, message] of bad) {
+    it.scopedLive(`fails with a ConfigError that names ${name} when it is ${JSON.stringify(value)}`, () =>
+      Effect.gen(function*() {
+        const options = { host: "127.0.0.1", token: "s3cret", readOnly: false, allowedHosts: ["*"] }
+        const exit = yield* Effect.exit(build({ [name]: value }, options))
+        const error = Exit.isFailure(exit) ? Option.getOrNull(Cause.failureOption(exit.cause)) : undefined
+        assert.isTrue(ConfigError.isConfigError(error))
+        assert.include(pretty(exit), `(Invalid data at ${name}: "expected ${message}")`)
+        assert.notMatch(pretty(exit), /h[uü]nter2|s3cret/)
+      }))
+  }
+
+  it.scopedLive("fails with UnprotectedHost if the environment opens the host and closes nothing", () =>
+    Effect.gen(function*() {
+      const error = yield* Effect.flip(build({ GOFHERD_HOST: "0.0.0.0" }))
+      assert.instanceOf(error, HerdError.UnprotectedHost)
+      const other = yield* Effect.flip(build({ GOFHERD_READ_ONLY: "false" }, { host: "0.0.0.0", readOnly: true }))
+      assert.instanceOf(other, HerdError.UnprotectedHost)
     }))
 })

@@ -24,7 +24,7 @@ export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effec
     yield* check(
       token === undefined || isToken(token),
       "token",
-      "one or more visible ASCII characters",
+      TOKEN,
       token === "" ? "none" : "something else"
     )
     const areHosts = allowedHosts === undefined || Array.isArray(allowedHosts) && allowedHosts.every(isHost)
@@ -38,6 +38,13 @@ export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effec
       allowedHosts: allowedHosts?.map((host) => host.toLowerCase())
     }
   }))
+
+/**
+ * What a token has to be.
+ *
+ * @internal
+ */
+export const TOKEN = "one or more visible ASCII characters"
 
 /**
  * @internal
