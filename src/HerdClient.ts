@@ -7,7 +7,7 @@
 import * as HttpApiClient from "@effect/platform/HttpApiClient"
 import type * as HttpApiError from "@effect/platform/HttpApiError"
 import * as HttpClient from "@effect/platform/HttpClient"
-import type * as HttpClientError from "@effect/platform/HttpClientError"
+import * as HttpClientError from "@effect/platform/HttpClientError"
 import * as HttpClientRequest from "@effect/platform/HttpClientRequest"
 import * as HttpClientResponse from "@effect/platform/HttpClientResponse"
 import * as Effect from "effect/Effect"
@@ -72,7 +72,8 @@ export interface HerdClient {
   update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound>
   /**
    * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
-   * herd's scope or the server closes; to connect again, `Stream.repeat` it.
+   * herd's scope or the server closes, and fails if nothing has come for 30 s; to connect again, `Stream.retry` it with a
+   * Schedule, and `Stream.repeat` it.
    */
   changes(name: string): Stream.Stream<HerdState, Failure | NotFound>
   /** The metrics, as Prometheus reads them: `GET /metrics`. */
@@ -141,7 +142,8 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
         encoded(name).pipe(
           Effect.flatMap((name) => http.get(events(name), { accept: "text/event-stream" })),
           Effect.flatMap(HttpClientResponse.matchStatus({
-            200: (response) => Effect.succeed(statesOf(response)),
+            200: (response) =>
+              isEvents(response) ? Effect.succeed(statesOf(response)) : Effect.fail(broken(response, "another answer")),
             orElse: (response) => Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
           })),
           Stream.unwrap
@@ -167,6 +169,18 @@ const decodeState = Schema.decode(Schema.parseJson(HerdState))
 /** What may come instead of an event stream. */
 const Refused = Schema.Union(NotFound, Unauthorized, Forbidden)
 
+/** Such as the page of a proxy that asks who comes, which has no events and would be an end. */
+const isEvents = ({ headers }: HttpClientResponse.HttpClientResponse) =>
+  headers["content-type"]?.startsWith("text/event-stream") === true
+
+const broken = (response: HttpClientResponse.HttpClientResponse, got: string) =>
+  new HttpClientError.ResponseError({
+    request: response.request,
+    response,
+    reason: "Decode",
+    description: `expected an event every 10 s, got ${got}`
+  })
+
 /** The server's events without a name of their own, each a state. */
 const statesOf = (response: HttpClientResponse.HttpClientResponse): Stream.Stream<HerdState, Failure> =>
   Stream.suspend(() => {
@@ -177,6 +191,8 @@ const statesOf = (response: HttpClientResponse.HttpClientResponse): Stream.Strea
       }
     })
     return response.stream.pipe(
+      // A connection can be gone without a word.
+      Stream.timeoutFail(() => broken(response, "none for 30 s"), "30 seconds"),
       Stream.decodeText(),
       Stream.mapConcat((text) => {
         parser.feed(text)

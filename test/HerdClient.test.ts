@@ -1,0 +1,431 @@
+/**
+ * The typed client, against real servers: ours, and ones that answer rubbish.
+ */
+import { FetchHttpClient } from "@effect/platform"
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Chunk,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Redacted,
+  Schedule,
+  Scope,
+  Stream,
+  TestClock,
+  TestServices
+} from "effect"
+import { build } from "esbuild"
+import { HerdApi, HerdClient } from "gofherd"
+import * as HerdServer from "gofherd/HerdServer"
+import { execFile } from "node:child_process"
+import { createServer, type RequestListener } from "node:http"
+import { promisify } from "node:util"
+import { First, herds, Second } from "./utils/probes.ts"
+import { eventually } from "./utils/stage.ts"
+
+type Options = Omit<HerdServer.Options<readonly [typeof First, typeof Second]>, "herds">
+
+/** A server of both herds, in the test's scope. */
+const serve = (options: Options = {}) =>
+  HerdServer.layer({ herds: [First, Second], port: 0, ...options }).pipe(
+    Layer.provideMerge(herds),
+    Layer.build,
+    Effect.map((context) => ({
+      url: Context.get(context, HerdServer.HerdServer).url,
+      first: Context.get(context, First),
+      second: Context.get(context, Second)
+    }))
+  )
+
+type Asked = ReadonlyArray<Effect.Effect<unknown, HerdClient.Failure | HerdClient.Refusal | HerdApi.NotFound>>
+
+const clientOf = (options: HerdClient.Options) => Effect.provide(HerdClient.make(options), FetchHttpClient.layer)
+
+const second = "second/2 ü"
+
+/** A server that does as it is told. */
+const pretend = (listener: RequestListener) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
+      const server = createServer(listener).listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = address !== null && typeof address === "object" ? address.port : 0
+        const close = () => {
+          server.closeAllConnections()
+          server.close()
+        }
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
+  )
+
+/** A server whose event streams are of these chunks. */
+const streaming = (...chunks: ReadonlyArray<string | Uint8Array>) =>
+  pretend((_, response) => {
+    response.writeHead(200, { "content-type": "text/event-stream" })
+    const [first, ...rest] = chunks
+    response.write(first ?? "", function next() {
+      const chunk = rest.shift()
+      if (chunk === undefined) response.end()
+      // In packets of their own.
+      else setTimeout(() => response.write(chunk, next), 10)
+    })
+  })
+
+describe("HerdClient", () => {
+  for (const options of [{}, { prefix: "/ops", token: "s3cret" }] as const) {
+    it.scopedLive(`asks every route${"prefix" in options ? ", below a prefix and with a token" : ""}`, () =>
+      Effect.gen(function*() {
+        const { first, url } = yield* serve(options)
+        for (const token of ["s3cret", Redacted.make("s3cret")]) {
+          const client = yield* clientOf({ baseUrl: `${url}/`, token })
+          assert.include(yield* client.size, { num: yield* first.size, msg: "success" })
+          assert.include(yield* client.resize(8), { num: 8 })
+          assert.include(yield* client.resize(8), { num: 8, msg: "Herd size already 8" })
+          assert.strictEqual(yield* first.size, 8)
+          assert.deepStrictEqual((yield* client.herds).map(({ name }) => name), ["first", second])
+          const state = yield* client.herd(second)
+          assert.instanceOf(state, HerdApi.HerdState)
+          assert.instanceOf(state.at, Date)
+          const updated = yield* client.update(second, { num: 5, mode: "interrupt", paused: true })
+          assert.include(updated, { size: 5, paused: true })
+          assert.include(updated.resizes[0], { to: 5, mode: "interrupt" })
+          assert.include(yield* client.update(second, { paused: false, num: undefined }), { size: 5, paused: false })
+          assert.include(yield* client.update(second, { num: 2 }), { size: 2 })
+          assert.include(yield* client.metrics, "gofherd_size{herd=\"first\"}")
+          assert.include(yield* Effect.flatten(Stream.runHead(client.changes(second))), { name: second, size: 2 })
+        }
+      }))
+  }
+
+  it.scopedLive("sends the token nowhere but to its baseUrl, and nothing before it is asked", () =>
+    Effect.gen(function*() {
+      const seen: Array<string | undefined> = []
+      const { url } = yield* pretend(({ headers, url }, response) => {
+        seen.push(`${url} ${headers["authorization"]}`)
+        response.end("metrics")
+      })
+      const client = yield* clientOf({ baseUrl: `${url}/ops`, token: "s3cret" })
+      assert.deepStrictEqual(seen, [])
+      yield* Effect.ignore(client.metrics)
+      assert.deepStrictEqual(seen, ["/ops/metrics Bearer s3cret"])
+    }))
+
+  it.scopedLive("tells what was refused by a typed error, with the size as it is", () =>
+    Effect.gen(function*() {
+      const { first, url } = yield* serve()
+      const client = yield* clientOf({ baseUrl: url })
+      const tooMany = yield* Effect.flip(client.resize(101))
+      assert.instanceOf(tooMany, HerdApi.SizeRefused)
+      assert.strictEqual(tooMany.num, 7)
+      assert.strictEqual(tooMany.message, "expected the size of herd \"first\" to be an integer from 0 to 100, got 101")
+      assert.instanceOf(yield* Effect.flip(client.update("first", { num: 101, paused: true })), HerdApi.SizeRefused)
+      const nothing = yield* Effect.flip(client.update("first", {}))
+      assert.instanceOf(nothing, HerdApi.InvalidBody)
+      assert.strictEqual(nothing.message, "expected num or paused, got {}")
+      assert.instanceOf(yield* Effect.flip(client.update("first", { mode: "interrupt" })), HerdApi.InvalidBody)
+      const asking: Asked = [
+        client.herd("nobody"),
+        client.update("nobody", { num: 1 }),
+        Stream.runDrain(client.changes("nobody"))
+      ]
+      for (const asked of asking) {
+        const unknown = yield* Effect.flip(asked)
+        assert.instanceOf(unknown, HerdApi.NotFound)
+        assert.match(unknown.message, /^expected the name of a herd, one of "first", "second\/2 ü", got "nobody"$/)
+      }
+      assert.include(yield* first.state, { size: 7, paused: false })
+    }))
+
+  it.scopedLive("refuses by itself what is no size, and names that no path can have", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      const { url } = yield* pretend((_, response) => {
+        asked++
+        response.end()
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      for (const num of [-1, 1.5, NaN, Infinity, "3" as unknown as number]) {
+        assert.strictEqual((yield* Effect.flip(client.resize(num)))._tag, "ParseError")
+        assert.strictEqual((yield* Effect.flip(client.update("first", { num })))._tag, "ParseError")
+      }
+      for (const name of ["", ".", "..", "\ud800"]) {
+        const asking: Asked = [client.herd(name), client.update(name, { num: 1 }), Stream.runHead(client.changes(name))]
+        for (const asked of asking) {
+          const error = yield* Effect.flip(asked)
+          assert.strictEqual(error._tag, "NotFound")
+          assert.strictEqual(error.message, `expected the name of a herd, got ${JSON.stringify(name)}`)
+        }
+      }
+      assert.strictEqual(asked, 0)
+    }))
+
+  it.scopedLive("fails with Unauthorized without the token or with another one, whatever it asks", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serve({ token: "s3cret" })
+      for (const token of [undefined, "other"]) {
+        const client = yield* clientOf({ baseUrl: url, token })
+        const asking: Asked = [
+          client.size,
+          client.resize(1),
+          client.herds,
+          client.herd("first"),
+          client.update("first", { num: 1 }),
+          client.metrics,
+          Stream.runHead(client.changes("first"))
+        ]
+        for (const asked of asking) assert.instanceOf(yield* Effect.flip(asked), HerdApi.Unauthorized)
+      }
+    }))
+
+  it.scopedLive("fails with Forbidden at a host that is not allowed, and with ReadOnly where nothing may be changed", () =>
+    Effect.gen(function*() {
+      const forbidden = yield* serve({ allowedHosts: ["ops.test"] })
+      const outside = yield* clientOf({ baseUrl: forbidden.url })
+      const asking: Asked = [
+        outside.size,
+        outside.resize(1),
+        outside.herds,
+        outside.update("first", { num: 1 }),
+        outside.metrics,
+        Stream.runHead(outside.changes("first"))
+      ]
+      for (const asked of asking) assert.instanceOf(yield* Effect.flip(asked), HerdApi.Forbidden)
+      const watched = yield* serve({ readOnly: true })
+      const watcher = yield* clientOf({ baseUrl: watched.url })
+      const refused = yield* Effect.flip(watcher.resize(1))
+      assert.instanceOf(refused, HerdApi.ReadOnly)
+      assert.strictEqual(refused.num, 7)
+      assert.instanceOf(yield* Effect.flip(watcher.update("first-2", { num: 1 })), HerdApi.ReadOnly)
+      assert.strictEqual((yield* watcher.size).num, 7)
+    }))
+
+  it.scopedLive("fails as the platform's client does where there is no server, or another one", () =>
+    Effect.gen(function*() {
+      const { close, url } = yield* pretend(({ url }, response) => {
+        if (url === "/herd") response.writeHead(502, { "content-type": "text/html" }).end("<h1>Bad gateway</h1>")
+        else response.writeHead(200, { "content-type": "application/json" }).end("{\"num\":\"many\"}")
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      assert.strictEqual((yield* Effect.flip(client.size))._tag, "ResponseError")
+      assert.strictEqual((yield* Effect.flip(client.herd("first")))._tag, "ParseError")
+      close()
+      assert.strictEqual((yield* Effect.flip(client.size))._tag, "RequestError")
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.changes("first"))))._tag, "RequestError")
+    }))
+})
+
+describe("HerdClient.changes", () => {
+  it.scopedLive("follows a herd, and ends when the server closes", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { second: herd, url } = yield* Scope.extend(serve(), scope)
+      const client = yield* clientOf({ baseUrl: url })
+      const seen: Array<HerdApi.HerdState> = []
+      const reader = yield* client.changes(second).pipe(
+        Stream.runForEach((state) => Effect.sync(() => seen.push(state))),
+        Effect.fork
+      )
+      yield* eventually(() => assert.strictEqual(seen.at(-1)?.size, 2))
+      yield* Effect.orDie(herd.resize(9))
+      yield* eventually(() => assert.strictEqual(seen.at(-1)?.size, 9))
+      assert.instanceOf(seen[0], HerdApi.HerdState)
+      yield* Scope.close(scope, Exit.void)
+      assert.isTrue(Exit.isSuccess(yield* Fiber.await(reader)))
+    }))
+
+  it.scopedLive("leaves the server when it is not read any more", () =>
+    Effect.gen(function*() {
+      let open = 0
+      const { url } = yield* pretend((_, response) => {
+        open++
+        response.once("close", () => open--)
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write(": hello\n\n")
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      const reader = yield* Effect.fork(Stream.runDrain(client.changes("first")))
+      yield* eventually(() => assert.strictEqual(open, 1))
+      yield* Fiber.interrupt(reader)
+      yield* eventually(() => assert.strictEqual(open, 0))
+    }))
+
+  it.scopedLive("goes on after the server was away, with Stream.retry and Stream.repeat", () =>
+    Effect.gen(function*() {
+      const start = (port: number) =>
+        Effect.gen(function*() {
+          const scope = yield* Scope.make()
+          return { ...(yield* Scope.extend(serve({ port }), scope)), stop: Scope.close(scope, Exit.void) }
+        })
+      const one = yield* start(0)
+      const client = yield* clientOf({ baseUrl: one.url })
+      const sizes: Array<number> = []
+      const again = Schedule.spaced("20 millis")
+      const reader = yield* client.changes("first").pipe(
+        Stream.retry(again),
+        Stream.repeat(again),
+        Stream.runForEach(({ size }) => Effect.sync(() => sizes.push(size))),
+        Effect.fork
+      )
+      yield* eventually(() => assert.strictEqual(sizes.at(-1), 7))
+      yield* one.stop
+      yield* Effect.sleep("100 millis")
+      const two = yield* start(Number(new URL(one.url).port))
+      yield* Effect.orDie(two.first.resize(11))
+      yield* eventually(() => assert.strictEqual(sizes.at(-1), 11))
+      assert.isNull(reader.unsafePoll())
+      yield* two.stop
+    }))
+
+  const state = (name: string) =>
+    JSON.stringify({
+      ...Object.fromEntries(
+        [
+          "size",
+          "maxSize",
+          "live",
+          "running",
+          "queued",
+          "retrying",
+          "accepted",
+          "succeeded",
+          "retried",
+          "failed",
+          "interrupted"
+        ]
+          .map((field) => [field, 0])
+      ),
+      ...Object.fromEntries(["paused", "closed", "drained"].map((field) => [field, false])),
+      name,
+      at: "2026-01-02T03:04:05.006Z",
+      attemptSeconds: { p50: null, p95: 0.5 },
+      resizes: [],
+      failures: []
+    })
+
+  const namesOf = (url: string) =>
+    Effect.gen(function*() {
+      const client = yield* clientOf({ baseUrl: url })
+      const states = yield* Stream.runCollect(client.changes("first"))
+      return Chunk.toReadonlyArray(states).map(({ name }) => name)
+    })
+
+  it.scopedLive("puts together what arrives in pieces, also of one character", () =>
+    Effect.gen(function*() {
+      const bytes = new TextEncoder().encode(`data: ${state("hérd 🦫")}\n\ndata: ${state("next")}\n\n`)
+      const middle = bytes.indexOf(0xf0) + 2
+      const { url } = yield* streaming(bytes.slice(0, middle), bytes.slice(middle, -1), bytes.slice(-1))
+      assert.deepStrictEqual(yield* namesOf(url), ["hérd 🦫", "next"])
+    }))
+
+  it.scopedLive("reads states alone: comments, other events and what was not finished are nothing", () =>
+    Effect.gen(function*() {
+      const { url } = yield* streaming(
+        `: a comment\n\nevent: history\ndata: [1]\n\nretry: 10\nid: 7\ndata: ${state("one")}\n\n`,
+        `\r\ndata: ${state("two")}\r\n\r\ndata: ${state("three").slice(0, 20)}`
+      )
+      assert.deepStrictEqual(yield* namesOf(url), ["one", "two"])
+    }))
+
+  for (const rubbish of ["no JSON", "{}", "[]", state("x").replace("\"size\":0", "\"size\":-1")]) {
+    it.scopedLive(`fails with ParseError, after what was right, when ${rubbish.slice(0, 20)} comes as a state`, () =>
+      Effect.gen(function*() {
+        const { url } = yield* streaming(`data: ${state("right")}\n\n`, `data: ${rubbish}\n\n`)
+        const client = yield* clientOf({ baseUrl: url })
+        const seen: Array<string> = []
+        const read = Stream.runForEach(client.changes("first"), ({ name }) => Effect.sync(() => seen.push(name)))
+        assert.strictEqual((yield* Effect.flip(read))._tag, "ParseError")
+        assert.deepStrictEqual(seen, ["right"])
+      }))
+  }
+
+  it.scopedLive("fails with ResponseError when the connection breaks", () =>
+    Effect.gen(function*() {
+      const { url } = yield* pretend((_, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write(`data: ${state("right")}\n\n`, () => setTimeout(() => response.destroy(), 20))
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.changes("first"))))._tag, "ResponseError")
+    }))
+
+  it.scopedLive("fails when another answer comes than a stream of events", () =>
+    Effect.gen(function*() {
+      const { url } = yield* pretend(({ url }, response) => {
+        if (url?.startsWith("/herds/html") === true) {
+          response.writeHead(200, { "content-type": "text/html" }).end("<h1>Please log in</h1>\n\n")
+        } else response.writeHead(502, { "content-type": "text/html" }).end("<h1>Bad gateway</h1>")
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      for (const name of ["first", "html"]) {
+        assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.changes(name))))._tag, "ResponseError")
+      }
+    }))
+
+  it.scoped("fails with ResponseError when nothing has come for 30 s", () =>
+    Effect.gen(function*() {
+      const { url } = yield* pretend((_, response) => {
+        response.writeHead(200, { "content-type": "text/event-stream" })
+        response.write(`data: ${state("right")}\n\n`)
+      })
+      const client = yield* clientOf({ baseUrl: url })
+      let seen = 0
+      const reader = yield* Effect.fork(Stream.runForEach(client.changes("first"), () => Effect.sync(() => seen++)))
+      yield* TestServices.provideLive(eventually(() => assert.strictEqual(seen, 1)))
+      yield* TestServices.provideLive(Effect.sleep("20 millis"))
+      yield* TestClock.adjust("29 seconds")
+      assert.isNull(reader.unsafePoll())
+      yield* TestClock.adjust("1 seconds")
+      const error = yield* Effect.flip(Fiber.join(reader))
+      assert.match(String(error), /expected an event every 10 s, got none for 30 s/)
+    }))
+})
+
+describe("gofherd/HerdClient", () => {
+  const root = new URL("..", import.meta.url).pathname
+
+  it("loads no engine and no server", async () => {
+    const { metafile } = await build({
+      entryPoints: [`${root}src/HerdClient.ts`],
+      absWorkingDir: root,
+      bundle: true,
+      format: "esm",
+      platform: "neutral",
+      mainFields: ["module", "main"],
+      write: false,
+      metafile: true
+    })
+    const ours = Object.keys(metafile.inputs).filter((path) => !path.includes("node_modules/"))
+    assert.deepStrictEqual(ours.toSorted(), ["src/HerdApi.ts", "src/HerdClient.ts"])
+    const imported = Object.values(metafile.inputs).flatMap(({ imports }) => imports.map(({ path }) => path))
+    assert.isFalse(imported.some((path) => path.includes("platform-node") || path.startsWith("node:")))
+  }, 30_000)
+
+  it("asks a herd of another process", async () => {
+    const program = `
+      import { FetchHttpClient } from "@effect/platform"
+      import { Effect } from "effect"
+      import * as HerdClient from "./src/HerdClient.ts"
+      const [, baseUrl] = process.argv
+      HerdClient.make({ baseUrl }).pipe(
+        Effect.flatMap((client) => client.resize(42)),
+        Effect.provide(FetchHttpClient.layer),
+        Effect.runPromise
+      ).then(({ num }) => console.log(num))
+    `
+    const asked = Effect.gen(function*() {
+      const { first, url } = yield* serve()
+      const { stdout } = yield* Effect.promise(() =>
+        promisify(execFile)(process.execPath, ["--import", "tsx", "--input-type=module", "-e", program, url], {
+          cwd: root
+        })
+      )
+      return [stdout.trim(), yield* first.size]
+    })
+    assert.deepStrictEqual(await Effect.runPromise(Effect.scoped(asked)), ["42", 42])
+  }, 30_000)
+})
