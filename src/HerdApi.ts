@@ -423,7 +423,7 @@ export class HerdApi extends HttpApi.make("gofherd")
   .annotate(OpenApi.Version, "0.1.0")
   .annotate(
     OpenApi.Description,
-    "Watches and steers herds. Another method on one of these paths is answered with 405, `Allow` and "
-      + "`{msg, _tag: \"MethodNotAllowed\"}`; what is no HTTP or takes too long, with 400, 408 or 431 and no body."
+    "Watches and steers herds. HEAD is answered as GET, without the body; another method on one of these paths with 405, "
+      + "`Allow` and `{msg, _tag: \"MethodNotAllowed\"}`; what is no HTTP or takes too long with 400, 408 or 431 and no body."
   )
 {}

@@ -490,3 +490,15 @@ describe("unread outcomes (G17)", () => {
     )
   })
 })
+
+describe("maxSize", () => {
+  it.scoped("is the option's, or 10,000", () =>
+    Effect.gen(function*() {
+      const process = (n: number) => Effect.succeed(n)
+      assert.strictEqual((yield* Herd.make({ process })).maxSize, 10_000)
+      const herd = yield* Herd.make({ process, maxSize: 3 })
+      assert.strictEqual(herd.maxSize, 3)
+      yield* herd.resize(3)
+      assert.strictEqual((yield* Effect.flip(herd.resize(4))).maxSize, 3)
+    }))
+})

@@ -45,7 +45,8 @@ export class History {
 /** What a failure says of itself, on one line. */
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   const text = textOf(Cause.squash(cause)).replace(/\s+/g, " ").trim()
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text
+  // No half of a character at the cut.
+  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1).replace(/[\ud800-\udbff]$/, "")}…` : text
 }
 
 const textOf = (error: unknown): string => {
