@@ -34,7 +34,10 @@ export type Herds = readonly [
  * @category models
  */
 export interface Options<H extends Herds> {
-  /** The herds; `/herd` is the first one. */
+  /**
+   * The herds; `/herd` is the first one. A router finds names of up to 100 characters, unless its `maxParamLength` says
+   * otherwise; `HerdServer` finds any.
+   */
   readonly herds: H
   /** What all paths begin with, such as `"/ops"`. Default: nothing. */
   readonly prefix?: "" | `/${string}` | undefined
@@ -79,7 +82,8 @@ export type Requirements<H extends Herds> =
  *   answered with 403, also where the application sends CORS headers.
  * - Options out of their bounds are a defect, `InvalidOption`.
  *
- * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it.
+ * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it: with `HttpRouter.mountApp(prefix, app,
+ * { includePrefix: true })`. Several of these layers, each with a prefix of its own, can be on one router.
  *
  * @example
  * ```ts

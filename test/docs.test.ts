@@ -127,6 +127,26 @@ describe("the documentation", () => {
     }
   })
 
+  it("lists every option of the routes, every variable of the environment and every error of theirs, in the README", () => {
+    const text = (name: string) => readFileSync(join(root, "src", name), "utf8")
+    const table = readme.split("### Options")[1]?.split("### ")[0] ?? ""
+    const options = ["HerdRouter.ts", "HerdServer.ts"].flatMap((name) =>
+      Array.from(
+        (text(name).split("interface Options")[1]?.split("\n}")[0] ?? "").matchAll(/^ {2}readonly (\w+)\??:/gm)
+      )
+    )
+    const variables = Array.from(text("HerdServer.ts").matchAll(/"(GOFHERD_\w+)"/g))
+    assert.strictEqual(options.length, 8)
+    assert.strictEqual(variables.length, 5)
+    for (const [, name = ""] of [...options, ...variables]) assert.include(table, `\`${name}\``)
+    const tags = Array.from(text("HerdApi.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
+    assert.strictEqual(tags.length, 7)
+    for (const [, tag = ""] of tags) assert.include(readme, `| \`${tag}\` |`)
+    const errors = Array.from(text("HerdError.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
+    assert.strictEqual(errors.length, 5)
+    for (const [, tag = ""] of errors) assert.match(readme, new RegExp(`\\| \`${tag}\``))
+  })
+
   it("lists every metric, and every option with its default, in the README", () => {
     const metrics = Array.from(
       readFileSync(join(root, "src/HerdMetrics.ts"), "utf8").matchAll(/"(gofherd_\w+)"/g),
