@@ -115,6 +115,37 @@ describe("HerdClient", () => {
       assert.deepStrictEqual(seen, ["/ops/metrics Bearer s3cret"])
     }))
 
+  it.scopedLive("asks for the same paths whether baseUrl ends with a slash or not", () =>
+    Effect.gen(function*() {
+      const seen: Array<string> = []
+      const { url } = yield* pretend(({ method, url }, response) => {
+        seen.push(`${method} ${url}`)
+        response.end()
+      })
+      for (const baseUrl of [`${url}/ops`, `${url}/ops/`]) {
+        const client = yield* clientOf({ baseUrl })
+        const asking: Asked = [
+          client.size,
+          client.resize(1),
+          client.herds,
+          client.herd("a/b"),
+          client.update("a/b", { num: 1 }),
+          client.metrics,
+          Stream.runDrain(client.changes("a/b"))
+        ]
+        yield* Effect.forEach(asking, Effect.ignore)
+        assert.deepStrictEqual(seen.splice(0), [
+          "GET /ops/herd",
+          "PATCH /ops/herd",
+          "GET /ops/herds",
+          "GET /ops/herds/a%2Fb",
+          "PATCH /ops/herds/a%2Fb",
+          "GET /ops/metrics",
+          "GET /ops/herds/a%2Fb/events"
+        ])
+      }
+    }))
+
   it.scopedLive("tells what was refused by a typed error, with the size as it is", () =>
     Effect.gen(function*() {
       const { first, url } = yield* serve()

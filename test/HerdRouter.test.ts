@@ -4,14 +4,15 @@
 import { HttpLayerRouter, HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Redacted, type Scope } from "effect"
+import { Context, Effect, Layer, Logger, LogLevel, Redacted, type Scope } from "effect"
 import { Herd, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { createServer } from "node:http"
 import { checked } from "./utils/contract.ts"
 import { type Answer, answerOf, type Ask, ask, events, eventsIn } from "./utils/http.ts"
+import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
-import { First, herds, probeAll, Second, second } from "./utils/probes.ts"
+import { First, herds, paths, probeAll, Second, second } from "./utils/probes.ts"
 
 const both = [First, Second] as const
 
@@ -177,6 +178,30 @@ describe("all routes answer", () => {
         }).pipe(Effect.scoped)
       }
     }))
+})
+
+describe("requests that these routes answer", () => {
+  it.scopedLive("are not logged, where those of the application are", () => {
+    const logs = makeLogs(LogLevel.Info)
+    return logs.collect(Effect.gen(function*() {
+      const { base, listen } = anyPort()
+      const app = HttpLayerRouter.serve(Layer.merge(own, HerdRouter.layer({ herds: both, token: "s3cret" })), {
+        disableListenLog: true
+      })
+      yield* Layer.build(app.pipe(Layer.provide(listen), Layer.provide(herds)))
+      const headers = { authorization: "Bearer s3cret" }
+      for (const [path] of paths) {
+        for (const method of ["GET", "HEAD", "PATCH", "POST"]) {
+          yield* ask(`${base()}${path}`, { method, headers, until: events(1) })
+        }
+      }
+      yield* ask(`${base()}/herd`)
+      yield* ask(`${base()}/herd`, { headers: { ...headers, host: "evil.test" } })
+      assert.deepStrictEqual(logs.lines, [])
+      yield* ask(`${base()}/hello`)
+      assert.deepStrictEqual(logs.lines, ["INFO [-] Sent HTTP response"])
+    })).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+  })
 })
 
 const update = (ask: Ask, headers: Record<string, string> = {}) =>

@@ -1,4 +1,5 @@
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
+import * as HttpMiddleware from "@effect/platform/HttpMiddleware"
 import * as HttpServerError from "@effect/platform/HttpServerError"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as Effect from "effect/Effect"
@@ -34,7 +35,7 @@ export const fallback = (options: {
         if (found === undefined && !options.all) return Effect.fail(error)
         // The router takes no name that is too long, or not encoded as it should be.
         const refused = found === undefined || found.methods.has(method) ? notFound : notAllowed(method, found.allow)
-        return guarded(options.access)(Effect.succeed(refused))
+        return HttpMiddleware.withLoggerDisabled(guarded(options.access)(Effect.succeed(refused)))
       }),
     { global: true }
   )

@@ -28,7 +28,7 @@ export interface Rates {
 }
 
 /** How far back the charts go, in seconds. */
-export const WINDOW = 300
+const WINDOW = 300
 
 /** How far back they go at least, in seconds, while there is little to show. */
 const SHORTEST = 60
