@@ -124,16 +124,18 @@ describe("history", () => {
     }
   })
 
-  const thrown = Effect.sync((): never => {
+  const thrown: Effect.Effect<never> = Effect.suspend(() => {
     throw new Error("thrown")
   })
+  const plain: unknown = new Error("no such page")
+  const unsaid: unknown = new RangeError("")
 
   const kinds: ReadonlyArray<readonly [name: string, failure: Effect.Effect<never, unknown>, message: string]> = [
-    ["an Error", Effect.fail(new Error("no such page")), "no such page"],
+    ["an Error", Effect.fail(plain), "no such page"],
     ["a defect", Effect.die(new TypeError("x is undefined")), "x is undefined"],
     ["a defect that is no Error", Effect.die("boom"), "boom"],
     ["a throw", thrown, "thrown"],
-    ["an Error without a message", Effect.fail(new RangeError("")), "RangeError"],
+    ["an Error without a message", Effect.fail(unsaid), "RangeError"],
     ["a tagged error without a message", Effect.fail(new Quiet({ code: 7 })), "Quiet"],
     ["a tagged error with one", Effect.fail(new Spoken({ message: "out of paper" })), "out of paper"],
     ["a tagged error of a schema", Effect.fail(new Described({ message: "out of ink" })), "out of ink"],

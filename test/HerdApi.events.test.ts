@@ -46,7 +46,7 @@ describe("GET /herds/:name/events", () => {
       assert.isAbove(accepted, 100)
       assert.isAtMost(stream.events.length, 5)
       yield* stream.atLeast(stream.events.length + 1)
-      const latest = Schema.decodeUnknownSync(HerdApi.HerdState)(stream.events.at(-1)?.data)
+      const latest = yield* Schema.decodeUnknown(HerdApi.HerdState)(stream.events.at(-1)?.data)
       assert.isAtLeast(latest.accepted, accepted)
     })
   )
@@ -61,7 +61,7 @@ describe("GET /herds/:name/events", () => {
       yield* stream.atLeast(2)
       const [past, now] = stream.events
       assert.strictEqual(past?.name, "history")
-      const samples = Schema.decodeUnknownSync(Schema.Array(HerdApi.HerdSample))(past?.data)
+      const samples = yield* Schema.decodeUnknown(Schema.Array(HerdApi.HerdSample))(past?.data)
       assert.isAtLeast(samples.length, 1)
       assert.isUndefined(now?.name)
       assert.include(now?.data, { running: 2 })

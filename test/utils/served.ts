@@ -8,7 +8,7 @@ import { makeStage } from "./stage.ts"
 
 export class Numbers extends Context.Tag("test/HerdApi/Numbers")<Numbers, Herd.Herd<number, number, string>>() {}
 
-export class Failing extends Context.Tag("failing")<Failing, Herd.Herd<number, number, Error>>() {}
+export class Failing extends Context.Tag("failing")<Failing, Herd.Herd<number, number, string>>() {}
 export class Busy extends Context.Tag("busy")<Busy, Herd.Herd<number, number>>() {}
 
 /** The first of the herds in a path. */
@@ -19,7 +19,7 @@ export const serve = () => {
   const { process } = makeStage()
   const herds = Layer.mergeAll(
     Herd.layer(Numbers, { process, size: 7, maxSize: 100 }),
-    Herd.layer(Failing, { process: (n) => Effect.fail(new Error(`expected less than ${n}`)) }),
+    Herd.layer(Failing, { process: (n) => Effect.fail(`expected less than ${n}`) }),
     Herd.layer(Busy, { process: Effect.succeed })
   )
   return Layer.provideMerge(HerdServer.layer({ herds: [Numbers, Failing, Busy], port: 0 }), herds)
