@@ -41,7 +41,7 @@ const OrdersLive = Herd.layer(
   }))
 )
 
-const ServerLive = HerdServer.layerConfig({ herds: [Orders] })
+const ServerLive = HerdServer.layerConfig({ herds: [Orders], drain: true })
 
 /** About 20 orders a second. */
 const program = Effect.gen(function*() {

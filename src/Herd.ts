@@ -69,6 +69,11 @@ export interface Control {
   readonly awaitIdle: Effect.Effect<void>
   /** Waits until the herd is closed and every accepted unit has settled. */
   readonly awaitDrained: Effect.Effect<void>
+  /**
+   * Takes no more work, and waits until every accepted unit has settled, for `gracePeriod` at most: what the closing of the
+   * herd's scope begins with. The period runs once, from the first of them on.
+   */
+  readonly drain: Effect.Effect<void>
 }
 
 /**

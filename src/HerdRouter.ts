@@ -78,9 +78,12 @@ export type Requirements<H extends Herds> =
  * `HerdApi` has them. The page of the dashboard is at `prefix`, and needs nothing from elsewhere.
  *
  * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes answer are not logged.
- * - Requests to a host that is not allowed, and requests to change something that come from a page of another site, are
- *   answered with 403, also where the application sends CORS headers.
+ * - Requests to a host that is not allowed, and those that come from a page of another site, are answered with 403, also where
+ *   the application sends CORS headers. A link on such a page may lead here, and with the `token` it may read.
  * - Options out of their bounds are a defect, `InvalidOption`.
+ *
+ * To see how herds drain when the application stops, let them drain before its server closes, by a layer on top:
+ * `Layer.provideMerge(Layer.scopedDiscard(Effect.acquireRelease(Crawler, (herd) => herd.drain)), Serving)`.
  *
  * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it: with `HttpRouter.mountApp(prefix, app,
  * { includePrefix: true })`. Several of these layers, each with a prefix of its own, can be on one router.

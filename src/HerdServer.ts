@@ -16,6 +16,7 @@ import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import type { Server } from "node:http"
 import { isIP } from "node:net"
+import type * as Herd from "./Herd.ts"
 import { InvalidOption, ListenError, UnprotectedHost } from "./HerdError.ts"
 import type * as HerdRouter from "./HerdRouter.ts"
 import { controlsOf } from "./internal/controls.ts"
@@ -39,6 +40,12 @@ export interface Options<H extends HerdRouter.Herds> extends HerdRouter.Options<
   readonly host?: string | undefined
   /** From 0 to 65535; 0 takes any free port. Default 2112. */
   readonly port?: number | undefined
+  /**
+   * For a server that stops together with its herds, as in a program that ends: before it stops it closes them, and goes on
+   * answering until each is drained, for the herd's own `gracePeriod` at most. Default `false`: the server, which depends on the
+   * herds, stops first and leaves them as they are, and nobody sees how they drain.
+   */
+  readonly drain?: boolean | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------ tags
@@ -62,6 +69,9 @@ const PORT = "an integer from 0 to 65535"
 /**
  * Serves herds: the routes of `HerdRouter.layer` on a Node server of their own, as `gracefulServer` makes it. Fails with
  * `ListenError` if the port is in use, and with `UnprotectedHost` if everybody who gets to the host could resize.
+ *
+ * When its scope closes it ends its event streams, answers what is in flight and closes; with `drain`, it lets the herds finish
+ * first and answers meanwhile.
  *
  * @example
  * ```ts
@@ -96,6 +106,10 @@ export const layer = <const H extends HerdRouter.Herds>(
         new InvalidOption({ option: "port", expected: PORT, given: show(port) })
       )
     }
+    const { drain = false } = options
+    if (typeof drain !== "boolean") {
+      return yield* Effect.die(new InvalidOption({ option: "drain", expected: "a boolean", given: show(drain) }))
+    }
     const settings = yield* settingsOf(options)
     if (!isLoopback(host) && settings.token === undefined && !settings.readOnly) {
       return yield* new UnprotectedHost({ host })
@@ -113,7 +127,8 @@ export const layer = <const H extends HerdRouter.Herds>(
         routerConfig: { maxParamLength: 8_192 }
       })
     )
-    return Layer.provideMerge(serving, address(settings.prefix)).pipe(Layer.provide(listening))
+    const served = Layer.provideMerge(serving, address(settings.prefix)).pipe(Layer.provide(listening))
+    return drain ? Layer.provideMerge(draining(herds), served) : served
   }))
 
 /**
@@ -199,6 +214,12 @@ const environment = (options: Omit<Options<HerdRouter.Herds>, "herds">) =>
 const isLoopback = (host: string) =>
   host === "localhost" || host === "::1" || isIP(host) === 4 && host.startsWith("127.")
 
+/** Released before what it is provided with, which answers meanwhile. */
+const draining = (herds: ReadonlyArray<Herd.Control>) =>
+  Layer.scopedDiscard(
+    Effect.addFinalizer(() => Effect.forEach(herds, ({ drain }) => drain, { concurrency: "unbounded", discard: true }))
+  )
+
 const address = (prefix: string) =>
   Layer.effect(
     HerdServer,
@@ -219,8 +240,11 @@ const originOf = (address: HttpServer.Address): string => {
  * A Node HTTP server for an application of your own, in place of `createServer` of `node:http`: it gives slow and idle clients
  * little to hold on to, and its `close` ends as soon as the responses in flight have ended, for which it waits up to 5 s.
  *
- * Node's own `close` waits for every connection, also for one that a browser opened in advance and sends nothing on. Headers
- * have 10 s to arrive and requests 30 s; headers may have 8 KiB; there are at most 256 connections at once.
+ * - Node's own `close` waits for every connection, also for one that a browser opened in advance and sends nothing on.
+ * - Headers have 10 s to arrive and requests 30 s; headers may have 8 KiB.
+ * - There are at most 256 connections at once; who comes then takes the place of the one that has been idle longest. The
+ *   hundredth answer on a connection tells the client to close it.
+ * - Without an application to answer, before it is there and when it has gone, requests are answered with 503.
  *
  * @example
  * ```ts

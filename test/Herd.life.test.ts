@@ -165,6 +165,51 @@ describe("the closing of the scope (G10)", () => {
       assert.deepStrictEqual({ interrupted, succeeded }, { interrupted: 1, succeeded: 1 })
     }))
 
+  it.effect("drain is the grace period before the scope closes, which then waits only for what is left of it", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const { close, herd } = yield* scoped(Herd.make({ process: stage.process, gracePeriod: "10 seconds" }))
+      yield* herd.sendAll([1, 2])
+      yield* turns
+      const draining = yield* Effect.fork(herd.drain)
+      yield* turns
+      assert.instanceOf(yield* Effect.flip(herd.send(3)), HerdError.HerdClosed)
+      yield* TestClock.adjust("9 seconds")
+      yield* stage.succeed(1)
+      assert.isNull(draining.unsafePoll())
+      const closing = yield* Effect.fork(close)
+      const again = yield* Effect.fork(herd.drain)
+      yield* TestClock.adjust("999 millis")
+      assert.isNull(closing.unsafePoll())
+      assert.deepStrictEqual(stage.interrupted, [])
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.joinAll([draining, again, closing])
+      assert.deepStrictEqual(stage.interrupted, [2])
+    }))
+
+  it.effect("drain ends as soon as the herd is drained; without a grace period at once; and interrupting it changes nothing", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const { herd } = yield* scoped(Herd.make({ process: stage.process, gracePeriod: "10 seconds" }))
+      yield* herd.send(1)
+      yield* turns
+      yield* Effect.forkDaemon(herd.drain).pipe(
+        Effect.flatMap((fiber) => Effect.zipRight(turns, Fiber.interrupt(fiber)))
+      )
+      const draining = yield* Effect.fork(herd.drain)
+      yield* turns
+      assert.isNull(draining.unsafePoll())
+      yield* stage.finish
+      yield* Fiber.join(draining)
+      assert.isTrue((yield* herd.state).drained)
+      const hasty = yield* scoped(Herd.make({ process: stage.process }))
+      yield* hasty.herd.send(2)
+      yield* turns
+      yield* hasty.herd.drain
+      const { closed, drained, running } = yield* hasty.herd.state
+      assert.deepStrictEqual({ closed, drained, running }, { closed: true, drained: false, running: 1 })
+    }))
+
   it.effect("also works when the fiber that closes it was interrupted", () =>
     Effect.gen(function*() {
       const stage = makeStage()

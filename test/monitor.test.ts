@@ -2,10 +2,10 @@
  * What the routes know of a herd's past: samples, quantiles, and the pace of an event stream.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Effect, MetricLabel, Schema, Stream, TestClock } from "effect"
+import { Chunk, Effect, Exit, Fiber, MetricLabel, Schema, Scope, Stream, TestClock } from "effect"
 import { Herd, HerdApi, HerdMetrics } from "gofherd"
 import { afterEach, beforeEach, vi } from "vitest"
-import { Monitor, monitor } from "../src/internal/monitor.ts"
+import { type Monitor, monitor } from "../src/internal/monitor.ts"
 import { quantile } from "../src/internal/quantile.ts"
 import { eventsIn } from "./utils/http.ts"
 import { turns } from "./utils/stage.ts"
@@ -63,11 +63,13 @@ describe("Monitor", () => {
 
   const resting = Herd.make({ name: "monitored", process: (n: number) => Effect.succeed(n), maxSize: 10_000, size: 0 })
 
+  const dataOf = (event: Uint8Array) => eventsIn(new TextDecoder().decode(event))[0]?.data
+
   /** What it would tell an event stream of the past. */
   const samplesOf = (monitor: Monitor) =>
     Effect.map(
       Effect.flatten(Stream.runHead(monitor.events(true))),
-      (text) => Schema.decodeUnknownSync(Schema.Array(HerdApi.HerdSample))(eventsIn(text)[0]?.data)
+      (event) => Schema.decodeUnknownSync(Schema.Array(HerdApi.HerdSample))(dataOf(event))
     )
 
   it.scoped("takes a sample a second while the herd changes, and none while it rests", () =>
@@ -107,21 +109,30 @@ describe("Monitor", () => {
       assert.strictEqual(samples[0]?.size, 11)
     }), 20_000)
 
-  it.scoped("ends its sampling with the herd and with its scope", () =>
+  it.scoped("ends its sampling and its event streams with its scope", () =>
     Effect.gen(function*() {
       const herd = yield* resting
-      const watched = new Monitor(herd)
-      yield* Effect.scoped(Effect.gen(function*() {
-        yield* monitor(herd)
-        yield* pass(1_000)
-      }))
-      yield* Effect.scoped(Effect.gen(function*() {
-        const brief = yield* Herd.make({ process: (n: number) => Effect.succeed(n) })
-        yield* Effect.fork(new Monitor(brief).sampling)
-      }))
+      const scope = yield* Scope.make()
+      const watched = yield* Scope.extend(monitor(herd), scope)
+      const reading = yield* Effect.fork(Stream.runDrain(watched.events(true)))
+      yield* pass(1_000)
+      yield* Scope.close(scope, Exit.void)
+      yield* Fiber.join(reading)
+      const { length } = yield* samplesOf(watched)
       yield* Effect.orDie(herd.resize(3))
       yield* pass(5_000)
-      assert.strictEqual((yield* samplesOf(watched)).length, 0)
+      assert.strictEqual((yield* samplesOf(watched)).length, length)
+    }))
+
+  it.scoped("ends its event streams with the herd", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const watched = yield* Effect.flatMap(Scope.extend(resting, scope), monitor)
+      const reading = yield* Effect.fork(Stream.runDrain(watched.events(false)))
+      yield* pass(1_000)
+      yield* Scope.close(scope, Exit.void)
+      yield* pass(1_000)
+      yield* Fiber.join(reading)
     }))
 
   it.scoped("tells the quantiles of the last minute, also to who asks soon after the start, and null after a minute at rest", () =>
@@ -158,14 +169,14 @@ describe("Monitor", () => {
       assert.closeTo((yield* told).p50 ?? NaN, 0.003, 1e-12)
     }))
 
-  const stateOf = (text: string) => Schema.decodeUnknownSync(HerdApi.HerdState)(eventsIn(text)[0]?.data)
+  const stateOf = (event: Uint8Array) => Schema.decodeUnknownSync(HerdApi.HerdState)(dataOf(event))
 
   it.scoped("tells an event stream the state at once, after changes 250 ms apart, and as a heartbeat every 10 s", () =>
     Effect.gen(function*() {
       const herd = yield* resting
       const seen: Array<readonly [at: number, size: number]> = []
       const start = Date.now()
-      yield* new Monitor(herd).events(false).pipe(
+      yield* (yield* monitor(herd)).events(false).pipe(
         Stream.map(stateOf),
         Stream.runForEach(({ at, size }) => Effect.sync(() => seen.push([at.getTime() - start, size]))),
         Effect.forkScoped
@@ -186,7 +197,7 @@ describe("Monitor", () => {
   it.scoped("holds one or two events for a reader that doesn't read, and tells it the latest then", () =>
     Effect.gen(function*() {
       const herd = yield* resting
-      const pull = yield* Stream.toPull(new Monitor(herd).events(false))
+      const pull = yield* Stream.toPull((yield* monitor(herd)).events(false))
       const next = Effect.map(pull, (events) => stateOf(Chunk.unsafeHead(events)).size)
       assert.strictEqual(yield* next, 0)
       for (let n = 1; n <= 50; n++) {

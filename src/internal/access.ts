@@ -19,11 +19,12 @@ export interface Access {
 // ------------------------------------------------------------------------------------------------------ hosts, sites
 
 /**
- * Lets requests through that were sent to an allowed host and, if they may change something, not by a page of another site.
- * Every answer says that it is to be taken for what it is, and kept to its own site.
+ * Lets requests through that were sent to an allowed host, and not by a page of another site; a link on such a page may lead
+ * here. Every answer says that it is to be taken for what it is, and kept to its own site.
  *
  * The host is looked at because of DNS rebinding: a page of evil.example whose name has come to mean 127.0.0.1 is, to the
- * browser, of the same site as these routes. An IP address can't be made to mean another machine.
+ * browser, of the same site as these routes. An IP address can't be made to mean another machine. The site is looked at also
+ * where nothing is changed, unless that takes a token, since an application may send CORS headers with all that it answers.
  *
  * @internal
  */
@@ -37,41 +38,62 @@ export const guarded = (access: Access) =>
     return Effect.succeed(sealed(HttpServerResponse.unsafeJson(encodeForbidden({ msg: refused }), { status: 403 })))
   })
 
-const refusal = (request: HttpServerRequest.HttpServerRequest, { allowedHosts, token }: Access): string | undefined => {
-  const host = hostOf(request)
-  const name = nameOf(host)
-  const allowed = allowedHosts === undefined
-    // Who lures a browser here by another name does not have the token.
-    ? token !== undefined || name === "localhost" || name.endsWith(".localhost") || isIP(unbracketed(name)) !== 0
-    : allowedHosts.includes("*") || allowedHosts.includes(name)
-  if (!allowed) return `expected Host to be in allowedHosts, got ${show(host)}`
-  if (request.method === "GET" || request.method === "HEAD") return undefined
-  const site = request.headers["sec-fetch-site"]
-  const origin = request.headers["origin"]
-  // Browsers send the one to trustworthy origins only, and the other always. Who sends neither is no browser.
-  if (site === undefined ? origin === undefined || isOf(origin, host) : site === "same-origin" || site === "none") {
-    return undefined
+const refusal = (request: HttpServerRequest.HttpServerRequest, access: Access): string | undefined => {
+  const hosts = hostsOf(request)
+  const host = hosts.find((host) => !isAllowed(nameOf(host), access))
+  if (host !== undefined || hosts[0] === undefined) {
+    return `expected Host to be in allowedHosts, got ${show(host ?? "")}`
   }
-  return `expected a request of this site, got one of ${show(origin ?? site)}`
+  return isForeign(request, hosts[0]) && !isLink(request) && !(access.token !== undefined && isRead(request))
+    ? `expected a request of this site, got one of ${
+      show(request.headers["origin"] ?? request.headers["sec-fetch-site"])
+    }`
+    : undefined
 }
 
-const encodeForbidden = ({ msg }: { readonly msg: string }) => Schema.encodeSync(Forbidden)(new Forbidden({ msg }))
-
-/** A request without a socket has its host in its URL, of which a router may have cut off the beginning. */
-const hostOf = ({ headers, originalUrl }: HttpServerRequest.HttpServerRequest): string =>
-  (headers["host"] ?? /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1] ?? "").toLowerCase()
+/** Where the request was sent to: by its header, and by its first line if that says so, as it does to a proxy. */
+const hostsOf = ({ headers, originalUrl }: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> =>
+  [headers["host"], /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1]].flatMap((host) => host?.toLowerCase() ?? [])
 
 const nameOf = (host: string) => host.replace(/:\d*$/, "").replace(/\.$/, "")
 
+const isAllowed = (name: string, { allowedHosts, token }: Access): boolean =>
+  allowedHosts === undefined
+    // Who lures a browser here by another name does not have the token.
+    ? token !== undefined || name === "localhost" || name.endsWith(".localhost") || isIP(unbracketed(name)) !== 0
+    : allowedHosts.includes("*") || allowedHosts.includes(name)
+
 const unbracketed = (name: string) => name.startsWith("[") && name.endsWith("]") ? name.slice(1, -1) : name
 
-const isOf = (origin: string, host: string) => origin.toLowerCase().replace(/^https?:\/\//, "") === host
+/** Browsers send `Sec-Fetch-Site` to trustworthy origins only, and `Origin` always. Who sends neither is no browser. */
+const isForeign = ({ headers }: HttpServerRequest.HttpServerRequest, host: string): boolean => {
+  const site = headers["sec-fetch-site"]
+  if (site !== undefined) return site !== "same-origin" && site !== "none"
+  return headers["origin"] !== undefined && !isOf(headers["origin"], host)
+}
+
+/** What asks for nothing to be changed, and is answered to who has the token, if there is one. */
+const isRead = ({ method }: HttpServerRequest.HttpServerRequest): boolean => method === "GET" || method === "HEAD"
+
+/** Is the answer a page of its own, which no other can read? */
+const isLink = ({ headers, method }: HttpServerRequest.HttpServerRequest): boolean =>
+  method === "GET" && headers["sec-fetch-mode"] === "navigate" && headers["sec-fetch-dest"] === "document"
+
+/** Parsed, since either may name the port that goes without saying. */
+const isOf = (origin: string, host: string): boolean => {
+  if (!URL.canParse(origin)) return false
+  const { host: ours, protocol } = new URL(origin)
+  return URL.canParse(`${protocol}//${host}`) && new URL(`${protocol}//${host}`).host === ours
+}
+
+const encodeForbidden = ({ msg }: { readonly msg: string }) => Schema.encodeSync(Forbidden)(new Forbidden({ msg }))
 
 const sealed = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.setHeaders(response, {
     "cache-control": "no-store",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
+    "x-frame-options": "DENY",
     "cross-origin-resource-policy": "same-origin",
     ...(response.status === 401 ? { "www-authenticate": "Bearer realm=\"gofherd\"" } : {})
   })

@@ -20,7 +20,7 @@ export const readBody = (
   request: HttpServerRequest.HttpServerRequest
 ): Effect.Effect<Option.Option<string>, HttpServerError.RequestError> =>
   Effect.gen(function*() {
-    if (Number(request.headers["content-length"] ?? 0) > MAX) return Option.none()
+    if (Number(request.headers["content-length"] ?? 0) > DRAIN) return Option.none()
     const chunks: Array<Uint8Array> = []
     let length = 0
     yield* Stream.runForEachWhile(request.stream, (chunk) =>

@@ -366,13 +366,19 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return this.log(LogLevel.Debug, `made, with size ${this.settings.size}`)
   })
 
+  private grace: Fiber.Fiber<unknown> | undefined
+
+  readonly drain: Effect.Effect<void> = Effect.suspend(() => {
+    const { gracePeriod } = this.settings
+    if (Duration.toMillis(gracePeriod) === 0) return this.close
+    // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
+    const grace = this.grace ??= this.fork(Effect.timeoutOption(this.awaitDrained, gracePeriod))
+    return Effect.zipRight(this.close, Fiber.await(grace))
+  })
+
   /** What the closing of the scope does. */
   readonly stop: Effect.Effect<void> = Effect.gen(this, function*() {
-    yield* this.close
-    if (Duration.toMillis(this.settings.gracePeriod) > 0) {
-      // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
-      yield* Fiber.await(this.fork(Effect.asVoid(Effect.timeoutOption(this.awaitDrained, this.settings.gracePeriod))))
-    }
+    yield* this.drain
     this.attempts.stopping = true
     const left = this.backlog.accepted - this.tally.settled
     const running = this.crew.workIds

@@ -21,17 +21,29 @@ const EVENT_INTERVAL = "250 millis"
 const HEARTBEAT = "10 seconds"
 
 interface Sample {
-  readonly shown: HerdSample
+  readonly at: number
   readonly buckets: Buckets
+  /** As JSON. */
+  readonly text: string
 }
 
 /**
- * What the routes tell of one herd. It takes samples while the herd changes, so that a dashboard has a past to show when it
- * opens; for a herd that rests no timer runs.
+ * What the routes tell of one herd.
  *
  * @internal
  */
-export class Monitor {
+export interface Monitor {
+  readonly herd: Herd.Control
+  readonly state: Effect.Effect<HerdState>
+  /**
+   * Server-sent events: the past, if it is asked for, and the state at once, when it changes, and as a heartbeat. They end with
+   * the monitor's scope, since a server waits for its responses before it closes.
+   */
+  readonly events: (history: boolean) => Stream.Stream<Uint8Array>
+}
+
+/** It takes samples while the herd changes, so that a dashboard has a past to show when it opens; for a herd that rests no timer runs. */
+class Watch {
   readonly herd: Herd.Control
   private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   private readonly samples: Array<Sample> = []
@@ -55,19 +67,19 @@ export class Monitor {
       }))
   )
 
-  /** Server-sent events: the past, if it is asked for, and the state at once, when it changes, and as a heartbeat. */
-  events(history: boolean): Stream.Stream<string> {
-    const past = Stream.suspend(() =>
-      Stream.succeed(`event: history\ndata: ${encodeSamples(this.samples.map(({ shown }) => shown))}\n\n`)
-    )
-    const changes = paced(this.herd.changes)
+  /** The state as an event: at once, when it changes, and as a heartbeat. */
+  readonly states: Stream.Stream<string> = Stream.suspend(() => {
     const heartbeat = Stream.drop(Stream.tick(HEARTBEAT), 1)
-    const states = Stream.merge(changes, heartbeat, { haltStrategy: "left" }).pipe(
+    return Stream.merge(paced(this.herd.changes), heartbeat, { haltStrategy: "left" }).pipe(
       Stream.mapEffect(() => this.state),
       Stream.map((state) => `data: ${encodeState(state)}\n\n`)
     )
-    return history ? Stream.concat(past, states) : states
-  }
+  })
+
+  /** The past as an event. */
+  readonly past: Effect.Effect<string> = Effect.sync(() =>
+    `event: history\ndata: [${this.samples.map(({ text }) => text).join(",")}]\n\n`
+  )
 
   readonly sampling: Effect.Effect<void> = Effect.suspend(() =>
     Stream.runForEach(
@@ -80,12 +92,12 @@ export class Monitor {
     const buckets = this.buckets()
     const at = new Date()
     const shown = new HerdSample({ ...state, at, attemptSeconds: this.attemptSeconds(buckets, at.getTime()) })
-    this.samples.push({ shown, buckets })
+    this.samples.push({ at: at.getTime(), buckets, text: encodeSample(shown) })
     if (this.samples.length > KEPT) this.samples.shift()
   }
 
   private attemptSeconds(now: Buckets, at: number): HerdState["attemptSeconds"] {
-    const before = this.samples.findLast(({ shown }) => shown.at.getTime() <= at - MINUTE)?.buckets ?? this.start
+    const before = this.samples.findLast((sample) => sample.at <= at - MINUTE)?.buckets ?? this.start
     return { p50: quantile(0.5, before, now), p95: quantile(0.95, before, now) }
   }
 
@@ -106,13 +118,22 @@ export class Monitor {
 /**
  * @internal
  */
-export const monitor = (herd: Herd.Control): Effect.Effect<Monitor, never, Scope.Scope> => {
-  const made = new Monitor(herd)
-  return Effect.as(Effect.forkScoped(made.sampling), made)
-}
+export const monitor = (herd: Herd.Control): Effect.Effect<Monitor, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const watch = new Watch(herd)
+    yield* Effect.forkScoped(watch.sampling)
+    // Made once, however many read it; who is slow gets the last ones: a state, and the end.
+    const states = yield* Stream.share(Stream.encodeText(watch.states), {
+      capacity: 2,
+      strategy: "sliding",
+      replay: 1
+    })
+    const past = Stream.encodeText(Stream.fromEffect(watch.past))
+    return { herd, state: watch.state, events: (history) => history ? Stream.concat(past, states) : states }
+  })
 
 const encodeState = Schema.encodeSync(Schema.parseJson(HerdState))
-const encodeSamples = Schema.encodeSync(Schema.parseJson(Schema.Array(HerdSample)))
+const encodeSample = Schema.encodeSync(Schema.parseJson(HerdSample))
 
 /** After each element the stream rests: of what is conflated, nothing but the latest comes then. */
 const paced = <A>(stream: Stream.Stream<A>): Stream.Stream<A> =>

@@ -2,10 +2,8 @@ import * as HttpApiBuilder from "@effect/platform/HttpApiBuilder"
 import * as HttpLayerRouter from "@effect/platform/HttpLayerRouter"
 import * as HttpServerResponse from "@effect/platform/HttpServerResponse"
 import * as OpenApi from "@effect/platform/OpenApi"
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Stream from "effect/Stream"
 import type * as Herd from "../Herd.ts"
 import { HerdApi, HerdSize, NotFound } from "../HerdApi.ts"
 import type { Access } from "./access.ts"
@@ -42,16 +40,11 @@ export const routes = (
   Layer.unwrapScoped(Effect.gen(function*() {
     const [first, ...others] = herds
     const monitors = [yield* monitor(first), ...(yield* Effect.forEach(others, monitor))] as const
-    // Event streams end with the routes: a server waits for its responses before it closes.
-    const closing = yield* Effect.acquireRelease(
-      Deferred.make<void>(),
-      (closing) => Deferred.succeed(closing, undefined)
-    )
     // The handlers have to be of the very value that is mounted.
     const api: Api = settings.prefix === "" ? HerdApi : HerdApi.prefix(settings.prefix)
     const handlers = Layer.mergeAll(
       herdHandlers(api, monitors[0], settings),
-      herdsHandlers(api, monitors, { ...settings, closing: Deferred.await(closing) }),
+      herdsHandlers(api, monitors, settings),
       metricsHandlers(api),
       pagesHandlers(api, settings)
     )
@@ -91,7 +84,7 @@ const herdHandlers = (api: Api, { herd }: Monitor, settings: Settings) =>
 const herdsHandlers = (
   api: Api,
   monitors: ReadonlyArray<Monitor>,
-  settings: Settings & { readonly closing: Effect.Effect<void> }
+  settings: Settings
 ) => {
   const named = ({ name }: { readonly name: string }): Effect.Effect<Monitor, NotFound> => {
     const found = monitors.find(({ herd }) => herd.name === name)
@@ -107,17 +100,15 @@ const herdsHandlers = (
         Effect.flatMap(named(path), ({ herd, state }) =>
           Effect.zipRight(updateBy(request, herd, settings), state)))
       .handle("events", ({ path, urlParams }) =>
-        Effect.map(named(path), (monitor) => {
-          const events = monitor.events(urlParams.history === "true").pipe(
-            Stream.interruptWhen(settings.closing),
-            Stream.encodeText
-          )
-          return HttpServerResponse.stream(events, {
-            contentType: "text/event-stream",
-            // A server that closes has no idle connection to wait for, and nginx does not hold events back.
-            headers: { connection: "close", "x-accel-buffering": "no" }
-          })
-        })))
+        Effect.map(
+          named(path),
+          ({ events }) =>
+            HttpServerResponse.stream(events(urlParams.history === "true"), {
+              contentType: "text/event-stream",
+              // A server that closes has no idle connection to wait for, and nginx does not hold events back.
+              headers: { connection: "close", "x-accel-buffering": "no" }
+            })
+        )))
 }
 
 const metricsHandlers = (api: Api) =>

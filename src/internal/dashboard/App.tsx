@@ -31,6 +31,8 @@ export const App = ({ asksToken, readOnly }: {
   const [points, setPoints] = useState<ReadonlyArray<Point>>([])
   const [login, setLogin] = useState(asksToken ? "These herds are shown to those who have the token." : undefined)
   const [said, say] = useState<{ readonly text: string; readonly bad: boolean }>()
+  /** How far the server's clock is ahead, at least: events come late, and never early. */
+  const ahead = useRef(-Infinity)
   const theme = useTheme()
   const selected = herds.find((herd) => herd.name === name)?.name ?? herds[0]?.name
 
@@ -72,6 +74,7 @@ export const App = ({ asksToken, readOnly }: {
   }, [login])
 
   useEffect(() => {
+    ahead.current = -Infinity
     setState(undefined)
     setPoints([])
     if (selected === undefined || login !== undefined) return
@@ -81,6 +84,7 @@ export const App = ({ asksToken, readOnly }: {
         onHistory: (samples) => setPoints(samples.map((sample) => pointOf(sample)).reduce(append, [])),
         onState: (state) => {
           heard()
+          ahead.current = Math.max(ahead.current, Date.parse(state.at) - Date.now())
           setState(state)
           setPoints((points) => append(points, pointOf(state)))
         }
@@ -91,9 +95,8 @@ export const App = ({ asksToken, readOnly }: {
   // While nothing is heard from a live server nothing has changed, and the charts go on.
   useEffect(() => {
     if (connection !== "live" || state === undefined) return
-    const offset = Date.parse(state.at) - Date.now()
     const timer = setInterval(
-      () => setPoints((points) => append(points, pointOf(state, (Date.now() + offset) / 1_000))),
+      () => setPoints((points) => append(points, pointOf(state, (Date.now() + ahead.current) / 1_000))),
       1_000
     )
     return () => clearInterval(timer)

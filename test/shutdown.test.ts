@@ -1,0 +1,459 @@
+/**
+ * How programs stop: what holds them up, what is still answered, and with which exit code they end.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Herd } from "gofherd"
+import * as HerdServer from "gofherd/HerdServer"
+import type { Server } from "node:http"
+import type { Socket } from "node:net"
+import { beforeAll } from "vitest"
+import { gracefulServer, type Limits } from "../src/internal/gracefulServer.ts"
+import { launch } from "./utils/browser.ts"
+import { ask } from "./utils/http.ts"
+import { pretty } from "./utils/pretty.ts"
+import { type Program, served } from "./utils/program.ts"
+import { find } from "./utils/programs.ts"
+import { exchange, hold } from "./utils/raw.ts"
+import { makeStage, turns } from "./utils/stage.ts"
+
+const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+
+const until = (condition: Effect.Effect<boolean> | (() => boolean)) =>
+  Effect.repeat(Effect.isEffect(condition) ? condition : Effect.sync(condition), {
+    until: (holds) => holds,
+    schedule: Schedule.spaced("20 millis")
+  })
+
+/** What comes on a connection, as it comes. */
+const reading = (socket: Socket) => {
+  let text = ""
+  let ended = false
+  socket.on("data", (chunk) => text += String(chunk))
+  socket.on("end", () => {
+    ended = true
+  })
+  return { text: () => text, ended: () => ended }
+}
+
+/** Sends the signal and waits for the end: how it ended, and after how many milliseconds. */
+const stop = (program: Program, signal: NodeJS.Signals = "SIGTERM") =>
+  Effect.gen(function*() {
+    const began = yield* Clock.currentTimeMillis
+    program.child.kill(signal)
+    const end = yield* program.ended
+    return { end, millis: (yield* Clock.currentTimeMillis) - began }
+  })
+
+/** How long this machine takes to stop the program with nothing open, in milliseconds. */
+let alone = 0
+
+beforeAll(async () => {
+  const { end, millis } = await Effect.runPromise(Effect.scoped(Effect.flatMap(served(), (program) => stop(program))))
+  assert.strictEqual(end, 0)
+  assert.isBelow(millis, 1_000)
+  alone = millis
+}, 30_000)
+
+describe("a program that gets SIGTERM", () => {
+  it.scopedLive(
+    "stops within a second of what it needs alone, with an event stream, a silent socket, half a request and an idle connection open",
+    () =>
+      Effect.gen(function*() {
+        const program = yield* served({ units: 5, unitMillis: 60_000 })
+        const { port } = program
+        const events = reading(yield* hold(port, get("/herds/numbers/events?history=true")))
+        const keptAlive = reading(yield* hold(port, get("/herd")))
+        yield* hold(port)
+        yield* hold(port, "GET /he")
+        yield* hold(port, "PATCH /herd HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{\"nu")
+        yield* until(() => events.text().includes("\"running\":5") && keptAlive.text().includes("success"))
+        const { end, millis } = yield* stop(program)
+        assert.strictEqual(end, 0)
+        assert.isBelow(millis, alone + 1_000)
+        assert.isTrue(events.text().endsWith("\r\n0\r\n\r\n"), "expected the event stream to end as it should")
+        assert.include(program.stdout(), "the server has stopped")
+      }),
+    30_000
+  )
+
+  it.scopedLive("delivers the answer in flight whole, and stops within a second of it", () =>
+    Effect.gen(function*() {
+      const program = yield* served({ mounted: true })
+      const answer = reading(yield* hold(program.port, get("/slow")))
+      yield* hold(program.port)
+      const events = reading(yield* hold(program.port, get("/herds/numbers/events")))
+      yield* until(() => program.stdout().includes("asked for /slow") && events.text().includes("data: "))
+      const { end, millis } = yield* stop(program)
+      assert.strictEqual(end, 0)
+      assert.match(answer.text(), /^HTTP\/1\.1 200 OK\r\n/)
+      assert.isTrue(answer.ended())
+      assert.strictEqual(answer.text().split("\r\n\r\n")[1]?.length, 1_000_000)
+      assert.isAbove(millis, 1_000)
+      assert.isBelow(millis, 2_000 + alone + 1_000)
+    }), 30_000)
+
+  it.scopedLive.skipIf(find("chromium") === undefined)(
+    "stops within a second of what it needs alone with a tab of Chromium open",
+    () =>
+      Effect.gen(function*() {
+        const program = yield* served({ units: 5, unitMillis: 60_000 })
+        const page = yield* Effect.flatMap(launch(), (browser) => Effect.promise(() => browser.newPage()))
+        yield* Effect.promise(async () => {
+          await page.goto(`${program.url}/`)
+          await page.evaluate(`(async () => {
+          const { body } = await fetch("herds/numbers/events")
+          const reader = body.getReader()
+          await reader.read()
+          window.ended = (async () => {
+            while (!(await reader.read()).done);
+            return "ended"
+          })()
+        })()`)
+        })
+        const { end, millis } = yield* stop(program)
+        assert.strictEqual(end, 0)
+        assert.isBelow(millis, alone + 1_000)
+        assert.strictEqual(yield* Effect.promise(() => page.evaluate("window.ended")), "ended")
+      }),
+    30_000
+  )
+
+  for (const mounted of [false, true]) {
+    it.scopedLive(
+      `that drains, goes on answering while the herd finishes what it has: ${
+        mounted ? "an application that drains it first" : "HerdServer with drain"
+      }`,
+      () =>
+        Effect.gen(function*() {
+          const program = yield* served({ mounted, drain: true, gracePeriod: 60_000, units: 100, unitMillis: 300 })
+          const { url } = program
+          const events = reading(yield* hold(program.port, get("/herds/numbers/events")))
+          yield* until(() => events.text().includes("data: "))
+          const stopping = yield* Effect.fork(stop(program))
+          yield* until(() => events.text().includes("\"closed\":true"))
+          const metrics = yield* ask(`${url}/metrics`)
+          assert.strictEqual(metrics.status, 200)
+          assert.match(metrics.text, /gofherd_running\{herd="numbers"\} 10/)
+          assert.include((yield* ask(`${url}/herds/numbers`)).json, { closed: true, drained: false })
+          // So that it is over sooner.
+          assert.strictEqual((yield* ask(`${url}/herd`, { method: "PATCH", body: "{\"num\":100}" })).status, 200)
+          assert.strictEqual((yield* stopping).end, 0)
+          const lines = program.stdout().trimEnd().split("\n")
+          assert.strictEqual(lines.filter((line) => line.startsWith("finished")).length, 100)
+          assert.strictEqual(lines.at(-1), "the server has stopped")
+          assert.isTrue(events.text().endsWith("\r\n0\r\n\r\n"))
+          assert.strictEqual(program.stderr(), "")
+        }),
+      30_000
+    )
+  }
+
+  it.scopedLive("with drain, waits no longer than the grace period, and that once", () =>
+    Effect.gen(function*() {
+      const program = yield* served({ drain: true, gracePeriod: 1_500, units: 10, unitMillis: 60_000 })
+      const { end, millis } = yield* stop(program)
+      assert.strictEqual(end, 0)
+      assert.isAtLeast(millis, 1_450)
+      assert.isBelow(millis, 1_500 + alone + 1_000)
+      assert.match(program.stdout(), /stopped with 10 units left over/)
+    }), 30_000)
+
+  it.scopedLive(
+    "without drain, stops its server first, and the herd finishes what it has then",
+    () =>
+      Effect.gen(function*() {
+        const program = yield* served({ gracePeriod: 60_000, units: 20, unitMillis: 300 })
+        const { end } = yield* stop(program)
+        assert.strictEqual(end, 0)
+        const lines = program.stdout().trimEnd().split("\n")
+        assert.strictEqual(lines.filter((line) => line.startsWith("finished")).length, 20)
+        assert.match(lines.at(-1) ?? "", /^finished/)
+      }),
+    30_000
+  )
+
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    it.scopedLive(`ends at once with a second ${signal}, by that signal`, () =>
+      Effect.gen(function*() {
+        const program = yield* served({ drain: true, gracePeriod: 60_000, units: 10, unitMillis: 60_000 })
+        program.child.kill(signal)
+        yield* until(
+          Effect.map(ask(`${program.url}/herds/numbers`), ({ text }) => text.includes("\"closed\":true"))
+        )
+        const { end, millis } = yield* stop(program, signal)
+        assert.strictEqual(end, signal)
+        assert.isBelow(millis, alone + 1_000)
+      }), 30_000)
+  }
+
+  it.scopedLive(
+    "or SIGINT, with units left over, exits with 0: it has done as it was told",
+    () =>
+      Effect.gen(function*() {
+        const program = yield* served({ units: 10, unitMillis: 60_000 })
+        assert.strictEqual((yield* stop(program, "SIGINT")).end, 0)
+        assert.match(program.stdout(), /stopped with 10 units left over/)
+      }),
+    30_000
+  )
+})
+
+// ------------------------------------------------------------------------------------------------------ HerdServer
+
+class Numbers extends Context.Tag("test/shutdown/Numbers")<Numbers, Herd.Herd<number, number, string>>() {}
+
+describe("HerdServer.layer", () => {
+  /** A herd, and a server that is stopped without it. */
+  const built = (options: { readonly drain?: boolean | undefined }) =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, gracePeriod: "1 minute" })
+      yield* herd.sendAll([1, 2])
+      yield* turns
+      const scope = yield* Scope.make()
+      const layer = HerdServer.layer({ herds: [Numbers], port: 0, ...options })
+      const context = yield* Layer.buildWithScope(Layer.provide(layer, Layer.succeed(Numbers, herd)), scope)
+      const { url } = Context.get(context, HerdServer.HerdServer)
+      return { stage, herd, url, close: Scope.close(scope, Exit.void) }
+    })
+
+  it.scopedLive("leaves the herds as they are when it stops without them", () =>
+    Effect.gen(function*() {
+      for (const options of [{}, { drain: false }, { drain: undefined }]) {
+        const { close, herd, stage } = yield* built(options)
+        yield* close
+        assert.isFalse((yield* herd.state).closed)
+        yield* herd.send(3)
+        yield* stage.finish
+      }
+    }))
+
+  it.scopedLive("with drain closes them first and answers until they are drained, also when two servers share one", () =>
+    Effect.gen(function*() {
+      const { close, herd, stage, url } = yield* built({ drain: true })
+      const second = HerdServer.layer({ herds: [Numbers], port: 0, drain: true })
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Layer.provide(second, Layer.succeed(Numbers, herd)), scope)
+      const other = Context.get(context, HerdServer.HerdServer).url
+      const closed = yield* Deferred.make<void>()
+      yield* Effect.fork(Effect.zipRight(
+        Effect.all([close, Scope.close(scope, Exit.void)], { concurrency: 2 }),
+        Deferred.succeed(closed, undefined)
+      ))
+      yield* until(Effect.map(herd.state, ({ closed }) => closed))
+      for (const base of [url, other]) assert.strictEqual((yield* ask(`${base}/metrics`)).status, 200)
+      assert.isFalse(yield* Deferred.isDone(closed))
+      yield* stage.finish
+      yield* Deferred.await(closed)
+      assert.isTrue((yield* herd.state).drained)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.timeout(ask(`${url}/metrics`), "1 second"))))
+    }))
+
+  it.scopedLive("with drain leaves the herds as they are if it could not listen", () =>
+    Effect.gen(function*() {
+      const { herd, stage, url } = yield* built({})
+      const layer = HerdServer.layer({ herds: [Numbers], port: Number(new URL(url).port), drain: true })
+      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, herd))))
+      assert.isTrue(Exit.isFailure(exit))
+      assert.isFalse((yield* herd.state).closed)
+      yield* stage.finish
+    }))
+
+  it.scopedLive("dies of a drain that is no boolean", () =>
+    Effect.gen(function*() {
+      const layer = HerdServer.layer({ herds: [Numbers], port: 0, drain: "yes" as never })
+      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, {} as never))))
+      assert.match(pretty(exit), /expected drain to be a boolean, got "yes"/)
+    }))
+})
+
+// ------------------------------------------------------------------------------------------------------ gracefulServer
+
+/** A server of one's own, that listens. */
+const own = (limits?: Partial<Limits>) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly server: Server; readonly port: number }>((resume) => {
+      const server = limits === undefined ? HerdServer.gracefulServer() : gracefulServer(limits)
+      server.listen(0, "127.0.0.1", () => resume(Effect.succeed({ server, port: portOf(server) })))
+    }),
+    ({ server }) => Effect.sync(() => server.close())
+  )
+
+const portOf = (server: Server) => {
+  const address = server.address()
+  return address !== null && typeof address === "object" ? address.port : 0
+}
+
+const closeOf = (server: Server) =>
+  Effect.gen(function*() {
+    const began = yield* Clock.currentTimeMillis
+    const error = yield* Effect.async<Error | undefined>((resume) => {
+      server.close((error) => resume(Effect.succeed(error)))
+    })
+    return { error, millis: (yield* Clock.currentTimeMillis) - began }
+  })
+
+describe("gracefulServer", () => {
+  it.scopedLive("closes at once with idle, silent and half-sent connections open", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own({ rest: 4_000 })
+      server.on("request", (_, response) => response.end("hello"))
+      const keptAlive = reading(yield* hold(port, get("/")))
+      yield* hold(port)
+      yield* hold(port, "GET / HT")
+      yield* until(() => keptAlive.text().endsWith("hello"))
+      const { error, millis } = yield* closeOf(server)
+      assert.isUndefined(error)
+      assert.isBelow(millis, 1_000)
+    }))
+
+  it.scopedLive("delivers what is in flight when it closes, all of a pipeline, and takes no new connection", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own()
+      const finish: Array<() => void> = []
+      server.on("request", ({ url }, response) => finish.push(() => response.end(`answer to ${url}`)))
+      const pipelined = reading(yield* hold(port, get("/1") + get("/2")))
+      const other = reading(yield* hold(port, get("/3")))
+      yield* until(() => finish.length === 3)
+      const closing = yield* Effect.fork(closeOf(server))
+      yield* turns
+      const refused = yield* hold(port, get("/4"))
+      yield* until(() => refused.destroyed)
+      for (const end of finish) end()
+      const { error, millis } = yield* closing
+      assert.isUndefined(error)
+      assert.isBelow(millis, 1_000)
+      yield* until(() => pipelined.ended() && other.ended())
+      assert.include(pipelined.text(), "answer to /1")
+      assert.include(pipelined.text(), "answer to /2")
+      assert.include(other.text(), "answer to /3")
+    }))
+
+  it.scopedLive("tells the client of a connection that stays open until then that it is the last answer", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own()
+      const finish: Array<() => void> = []
+      server.on("request", ({ url }, response) => finish.push(() => response.end(`answer to ${url}`)))
+      const socket = yield* hold(port, get("/1"))
+      const answers = reading(socket)
+      yield* until(() => finish.length === 1)
+      const closing = yield* Effect.fork(closeOf(server))
+      yield* turns
+      socket.write(get("/2"))
+      yield* until(() => finish.length === 2)
+      for (const end of finish) end()
+      yield* closing
+      yield* until(() => answers.ended())
+      assert.match(answers.text(), /connection: close\r\n(?:.*\r\n)*\r\nanswer to \/2$/i)
+    }))
+
+  it.scopedLive("waits no longer than its grace for what is in flight, also before an upgrade", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own({ grace: 400 })
+      const came: Array<string> = []
+      server.on("request", ({ url }) => came.push(url ?? ""))
+      server.on("upgrade", ({ url }, socket) => {
+        came.push(url ?? "")
+        socket.write("HTTP/1.1 101 Switching Protocols\r\n\r\n")
+      })
+      const upgrade = "GET /socket HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n"
+      yield* hold(port, get("/never"))
+      yield* hold(port, get("/never") + upgrade)
+      yield* hold(port, upgrade)
+      yield* until(() => came.length === 4)
+      const { error, millis } = yield* closeOf(server)
+      assert.isUndefined(error)
+      assert.isAtLeast(millis, 390)
+      assert.isBelow(millis, 1_400)
+    }))
+
+  it.scopedLive("gives the rest of a request that has begun to arrive a quarter of a second", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own()
+      server.on("request", (request, response) => request.resume().on("end", () => response.end("got it")))
+      const head = "PATCH / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n"
+      const late = yield* hold(port, `${head}a`)
+      const soon = yield* hold(port, `${head}a`)
+      const [lateAnswer, answer] = [reading(late), reading(soon)]
+      yield* Effect.sleep("100 millis")
+      const closing = yield* Effect.fork(closeOf(server))
+      yield* turns
+      soon.write("b")
+      const { error, millis } = yield* closing
+      assert.isUndefined(error)
+      assert.isAtLeast(millis, 240)
+      assert.isBelow(millis, 1_250)
+      assert.match(answer.text(), /got it$/)
+      assert.strictEqual(lateAnswer.text(), "")
+    }))
+
+  it.scopedLive("can be closed twice, before it listens and after, as Node's, and can listen again", () =>
+    Effect.gen(function*() {
+      const { server } = yield* own()
+      const both = yield* Effect.all([closeOf(server), closeOf(server)], { concurrency: 2 })
+      assert.isUndefined(both[0].error)
+      assert.match(String((yield* closeOf(server)).error), /ERR_SERVER_NOT_RUNNING/)
+      assert.match(String((yield* closeOf(HerdServer.gracefulServer())).error), /ERR_SERVER_NOT_RUNNING/)
+      assert.strictEqual(server.close(), server)
+
+      server.on("request", (_, response) => response.end("again"))
+      yield* Effect.async<void>((resume) => {
+        server.listen(0, "127.0.0.1", () => resume(Effect.void))
+      })
+      const answer = reading(yield* hold(portOf(server), get("/")))
+      yield* until(() => answer.text().endsWith("again"))
+      assert.match(answer.text(), /connection: keep-alive/i)
+      assert.isBelow((yield* closeOf(server)).millis, 1_000)
+    }))
+
+  it.scopedLive("says when its port is taken, as Node's does", () =>
+    Effect.gen(function*() {
+      const { port } = yield* own()
+      const error = yield* Effect.async<Error>((resume) => {
+        const second = HerdServer.gracefulServer()
+        second.on("error", (error) => resume(Effect.succeed(error)))
+        second.listen(port, "127.0.0.1")
+      })
+      assert.match(error.message, /EADDRINUSE/)
+    }))
+
+  it.scopedLive("answers 503 while its application is not there, and only then", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own()
+      const asked = () => exchange(port, get("/"))
+      assert.deepStrictEqual((yield* asked()).statuses, [503])
+      const application = (_: unknown, response: { readonly end: (text: string) => void }) => response.end("hello")
+      server.on("request", application)
+      assert.deepStrictEqual((yield* asked()).statuses, [200])
+      // As libraries do that take over a server and pass on what is not theirs.
+      const listeners = server.listeners("request")
+      server.removeAllListeners("request")
+      server.on("request", (...given) => {
+        for (const listener of listeners) listener.apply(server, given)
+      })
+      assert.deepStrictEqual((yield* asked()).statuses, [200])
+    }))
+
+  it.scopedLive("makes room for who comes, at its most connections, by closing the one that has been idle longest", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own({ maxConnections: 4 })
+      const finish: Array<() => void> = []
+      server.on("request", (_, response) => finish.push(() => response.end("hello")))
+      const busy = yield* hold(port, get("/"))
+      const answer = reading(busy)
+      yield* until(() => finish.length === 1)
+      const idle: Array<Socket> = []
+      for (let i = 0; i < 10; i++) {
+        idle.push(yield* hold(port))
+        yield* until(() => idle.filter(({ destroyed }) => !destroyed).length <= 3)
+      }
+      assert.deepStrictEqual(idle.map(({ destroyed }) => destroyed), [
+        ...Array.from({ length: 8 }, () => true),
+        false,
+        false
+      ])
+      for (const end of finish) end()
+      yield* until(() => answer.text().endsWith("hello"))
+    }))
+})
