@@ -136,7 +136,7 @@ describe("the documentation", () => {
       )
     )
     const variables = Array.from(text("HerdServer.ts").matchAll(/"(GOFHERD_\w+)"/g))
-    assert.strictEqual(options.length, 8)
+    assert.strictEqual(options.length, 9)
     assert.strictEqual(variables.length, 5)
     for (const [, name = ""] of [...options, ...variables]) assert.include(table, `\`${name}\``)
     const tags = Array.from(text("HerdApi.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))

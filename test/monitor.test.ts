@@ -5,7 +5,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Effect, Exit, Fiber, MetricLabel, Schema, Scope, Stream, TestClock } from "effect"
 import { Herd, HerdApi, HerdMetrics } from "gofherd"
 import { afterEach, beforeEach, vi } from "vitest"
-import { type Monitor, monitor } from "../src/internal/monitor.ts"
+import { Monitor } from "../src/internal/monitor.ts"
 import { quantile } from "../src/internal/quantile.ts"
 import { eventsIn } from "./utils/http.ts"
 import { turns } from "./utils/stage.ts"
@@ -75,7 +75,7 @@ describe("Monitor", () => {
   it.scoped("takes a sample a second while the herd changes, and none while it rests", () =>
     Effect.gen(function*() {
       const herd = yield* resting
-      const watched = yield* monitor(herd)
+      const watched = yield* Monitor.make(herd)
       yield* pass(10_000)
       assert.strictEqual((yield* samplesOf(watched)).length, 1)
       for (let n = 1; n <= 40; n++) {
@@ -98,7 +98,7 @@ describe("Monitor", () => {
   it.scoped("keeps the last 300 samples", () =>
     Effect.gen(function*() {
       const herd = yield* resting
-      const watched = yield* monitor(herd)
+      const watched = yield* Monitor.make(herd)
       for (let n = 1; n <= 310; n++) {
         yield* Effect.orDie(herd.resize(n))
         yield* pass(1_000, 1_000)
@@ -113,7 +113,7 @@ describe("Monitor", () => {
     Effect.gen(function*() {
       const herd = yield* resting
       const scope = yield* Scope.make()
-      const watched = yield* Scope.extend(monitor(herd), scope)
+      const watched = yield* Scope.extend(Monitor.make(herd), scope)
       const reading = yield* Effect.fork(Stream.runDrain(watched.events(true)))
       yield* pass(1_000)
       yield* Scope.close(scope, Exit.void)
@@ -127,7 +127,7 @@ describe("Monitor", () => {
   it.scoped("ends its event streams with the herd", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
-      const watched = yield* Effect.flatMap(Scope.extend(resting, scope), monitor)
+      const watched = yield* Effect.flatMap(Scope.extend(resting, scope), Monitor.make)
       const reading = yield* Effect.fork(Stream.runDrain(watched.events(false)))
       yield* pass(1_000)
       yield* Scope.close(scope, Exit.void)
@@ -148,7 +148,7 @@ describe("Monitor", () => {
         })
       // What was before is another's.
       yield* observe(100, 1_000)
-      const watched = yield* monitor(herd)
+      const watched = yield* Monitor.make(herd)
       const told = Effect.map(watched.state, ({ attemptSeconds }) => attemptSeconds)
       yield* pass(1_000)
       assert.deepStrictEqual(yield* told, { p50: null, p95: null })
@@ -176,7 +176,7 @@ describe("Monitor", () => {
       const herd = yield* resting
       const seen: Array<readonly [at: number, size: number]> = []
       const start = Date.now()
-      yield* (yield* monitor(herd)).events(false).pipe(
+      yield* (yield* Monitor.make(herd)).events(false).pipe(
         Stream.map(stateOf),
         Stream.runForEach(({ at, size }) => Effect.sync(() => seen.push([at.getTime() - start, size]))),
         Effect.forkScoped
@@ -197,7 +197,7 @@ describe("Monitor", () => {
   it.scoped("holds one or two events for a reader that doesn't read, and tells it the latest then", () =>
     Effect.gen(function*() {
       const herd = yield* resting
-      const pull = yield* Stream.toPull((yield* monitor(herd)).events(false))
+      const pull = yield* Stream.toPull((yield* Monitor.make(herd)).events(false))
       const next = Effect.map(pull, (events) => stateOf(Chunk.unsafeHead(events)).size)
       assert.strictEqual(yield* next, 0)
       for (let n = 1; n <= 50; n++) {

@@ -2,7 +2,14 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Condition } from "./condition.ts"
-import type { Turn } from "./turn.ts"
+
+/** What comes round again and again, such as a `Turn`. */
+export interface Round {
+  /** How many have ended. */
+  readonly ended: number
+  /** Calls at the end of each; the result stops that. */
+  readonly atEnd: (call: () => void) => () => void
+}
 
 /**
  * The state at once, and again after each turn that changed something. Only a version number is kept for a reader, so a
@@ -11,7 +18,7 @@ import type { Turn } from "./turn.ts"
  * @internal
  */
 export const changesOf = <A>(options: {
-  readonly turn: Turn
+  readonly turn: Round
   readonly state: () => A
   /** There will be no further changes. */
   readonly stopped: () => boolean

@@ -6,6 +6,8 @@ import * as Stream from "effect/Stream"
 import type * as Herd from "../Herd.ts"
 import { Failed, HerdSample, HerdState, Resized } from "../HerdApi.ts"
 import * as HerdMetrics from "../HerdMetrics.ts"
+import type { Round } from "./changes.ts"
+import { changesOf } from "./changes.ts"
 import type { Buckets } from "./quantile.ts"
 import { quantile } from "./quantile.ts"
 
@@ -17,7 +19,7 @@ const KEPT = 300
 const MINUTE = 60_000
 
 /** An event stream tells of changes at most this often, and of the state at least that often. */
-const EVENT_INTERVAL = "250 millis"
+const BEAT_MILLIS = 250
 const HEARTBEAT = "10 seconds"
 
 interface Sample {
@@ -28,28 +30,31 @@ interface Sample {
 }
 
 /**
- * What the routes tell of one herd.
+ * What the routes tell of one herd. It takes samples while the herd changes, so that a dashboard has a past to show when it
+ * opens; for a herd that rests no timer runs.
  *
  * @internal
  */
-export interface Monitor {
-  readonly herd: Herd.Control
-  readonly state: Effect.Effect<HerdState>
-  /**
-   * Server-sent events: the past, if it is asked for, and the state at once, when it changes, and as a heartbeat. They end with
-   * the monitor's scope, since a server waits for its responses before it closes.
-   */
-  readonly events: (history: boolean) => Stream.Stream<Uint8Array>
-}
-
-/** It takes samples while the herd changes, so that a dashboard has a past to show when it opens; for a herd that rests no timer runs. */
-class Watch {
+export class Monitor {
   readonly herd: Herd.Control
   private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   private readonly samples: Array<Sample> = []
   private readonly start: Buckets
+  private readonly beat = new Beat()
+  private ended = false
+  /** The last event, and when and for which beat it was made. */
+  private told: { readonly event: Uint8Array; readonly at: number; readonly beat: number } | undefined
 
-  constructor(herd: Herd.Control) {
+  static make(herd: Herd.Control): Effect.Effect<Monitor, never, Scope.Scope> {
+    return Effect.gen(function*() {
+      const monitor = new Monitor(herd)
+      yield* Effect.forkScoped(monitor.sampling)
+      yield* Effect.forkScoped(Effect.ensuring(monitor.beating, monitor.end))
+      return monitor
+    })
+  }
+
+  private constructor(herd: Herd.Control) {
     this.herd = herd
     this.labels = [MetricLabel.make("herd", herd.name)]
     this.start = this.buckets()
@@ -57,31 +62,56 @@ class Watch {
 
   readonly state: Effect.Effect<HerdState> = Effect.suspend(() =>
     Effect.zipWith(this.herd.state, this.herd.history, (state, { failures, resizes }) =>
-      new HerdState({
+      HerdState.make({
         ...state,
         at: new Date(),
         maxSize: this.herd.maxSize,
         attemptSeconds: this.attemptSeconds(this.buckets(), Date.now()),
-        resizes: resizes.map((resized) => new Resized(resized)),
-        failures: failures.map((failed) => new Failed(failed))
-      }))
+        resizes: resizes.map((resized) => Resized.make(resized, trusted)),
+        failures: failures.map((failed) => Failed.make(failed, trusted))
+      }, trusted))
   )
 
-  /** The state as an event: at once, when it changes, and as a heartbeat. */
-  readonly states: Stream.Stream<string> = Stream.suspend(() => {
+  /**
+   * Server-sent events: the past, if it is asked for, and the state at once, when it changes, and as a heartbeat. They end with
+   * the monitor's scope, since a server waits for its responses before it closes, and with the herd's.
+   */
+  events(history: boolean): Stream.Stream<Uint8Array> {
+    const changes = changesOf({ turn: this.beat, state: () => {}, stopped: () => this.ended })
     const heartbeat = Stream.drop(Stream.tick(HEARTBEAT), 1)
-    return Stream.merge(paced(this.herd.changes), heartbeat, { haltStrategy: "left" }).pipe(
-      Stream.mapEffect(() => this.state),
-      Stream.map((state) => `data: ${encodeState(state)}\n\n`)
-    )
+    const states = Stream.mapEffect(Stream.merge(changes, heartbeat, { haltStrategy: "left" }), () => this.event)
+    return history ? Stream.concat(Stream.fromEffect(this.past), states) : states
+  }
+
+  /** Made once for all who hear it at the same time. */
+  private readonly event: Effect.Effect<Uint8Array> = Effect.suspend(() => {
+    const { beat, told } = this
+    if (told?.beat === beat.ended && Date.now() - told.at < BEAT_MILLIS) return Effect.succeed(told.event)
+    return Effect.map(this.state, (state) => {
+      const event = encode(`data: ${encodeState(state)}\n\n`)
+      this.told = { event, at: state.at.getTime(), beat: beat.ended }
+      return event
+    })
   })
 
-  /** The past as an event. */
-  readonly past: Effect.Effect<string> = Effect.sync(() =>
-    `event: history\ndata: [${this.samples.map(({ text }) => text).join(",")}]\n\n`
+  private readonly past: Effect.Effect<Uint8Array> = Effect.sync(() =>
+    encode(`event: history\ndata: [${this.samples.map(({ text }) => text).join(",")}]\n\n`)
   )
 
-  readonly sampling: Effect.Effect<void> = Effect.suspend(() =>
+  /** Each beat is for a change; who is late for it hears the latest. */
+  private readonly beating: Effect.Effect<void> = Effect.suspend(() =>
+    Stream.runForEach(
+      this.herd.changes,
+      () => Effect.zipRight(Effect.sync(() => this.beat.next()), Effect.sleep(BEAT_MILLIS))
+    )
+  )
+
+  private readonly end: Effect.Effect<void> = Effect.sync(() => {
+    this.ended = true
+    this.beat.next()
+  })
+
+  private readonly sampling: Effect.Effect<void> = Effect.suspend(() =>
     Stream.runForEach(
       this.herd.changes,
       (state) => Effect.zipRight(Effect.sync(() => this.sample(state)), Effect.sleep(SAMPLE_MILLIS))
@@ -91,8 +121,9 @@ class Watch {
   private sample(state: Herd.HerdState): void {
     const buckets = this.buckets()
     const at = new Date()
-    const shown = new HerdSample({ ...state, at, attemptSeconds: this.attemptSeconds(buckets, at.getTime()) })
-    this.samples.push({ at: at.getTime(), buckets, text: encodeSample(shown) })
+    const attemptSeconds = this.attemptSeconds(buckets, at.getTime())
+    const text = encodeSample(HerdSample.make({ ...state, at, attemptSeconds }, trusted))
+    this.samples.push({ at: at.getTime(), buckets, text })
     if (this.samples.length > KEPT) this.samples.shift()
   }
 
@@ -115,26 +146,28 @@ class Watch {
   }
 }
 
-/**
- * @internal
- */
-export const monitor = (herd: Herd.Control): Effect.Effect<Monitor, never, Scope.Scope> =>
-  Effect.gen(function*() {
-    const watch = new Watch(herd)
-    yield* Effect.forkScoped(watch.sampling)
-    // Made once, however many read it; who is slow gets the last ones: a state, and the end.
-    const states = yield* Stream.share(Stream.encodeText(watch.states), {
-      capacity: 2,
-      strategy: "sliding",
-      replay: 1
-    })
-    const past = Stream.encodeText(Stream.fromEffect(watch.past))
-    return { herd, state: watch.state, events: (history) => history ? Stream.concat(past, states) : states }
-  })
+/** What comes round when a herd has changed, and not too often. */
+class Beat implements Round {
+  ended = 0
+  private readonly calls = new Set<() => void>()
+
+  next(): void {
+    this.ended++
+    for (const call of this.calls) call()
+  }
+
+  atEnd(call: () => void): () => void {
+    this.calls.add(call)
+    return () => {
+      this.calls.delete(call)
+    }
+  }
+}
+
+/** What a herd says of itself is right: to check it costs ten times as much as to send it. */
+const trusted = { disableValidation: true }
 
 const encodeState = Schema.encodeSync(Schema.parseJson(HerdState))
 const encodeSample = Schema.encodeSync(Schema.parseJson(HerdSample))
-
-/** After each element the stream rests: of what is conflated, nothing but the latest comes then. */
-const paced = <A>(stream: Stream.Stream<A>): Stream.Stream<A> =>
-  Stream.flatMap(stream, (value) => Stream.concat(Stream.succeed(value), Stream.execute(Effect.sleep(EVENT_INTERVAL))))
+const encoder = new TextEncoder()
+const encode = (text: string) => encoder.encode(text)

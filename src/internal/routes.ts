@@ -10,8 +10,7 @@ import type { Access } from "./access.ts"
 import { authorization, guarded } from "./access.ts"
 import { page } from "./dashboard.ts"
 import { fallback } from "./fallback.ts"
-import type { Monitor } from "./monitor.ts"
-import { monitor } from "./monitor.ts"
+import { Monitor } from "./monitor.ts"
 import { resizeBy, updateBy } from "./patch.ts"
 import { scrape } from "./prometheus.ts"
 import { show } from "./show.ts"
@@ -39,7 +38,7 @@ export const routes = (
 ) =>
   Layer.unwrapScoped(Effect.gen(function*() {
     const [first, ...others] = herds
-    const monitors = [yield* monitor(first), ...(yield* Effect.forEach(others, monitor))] as const
+    const monitors = [yield* Monitor.make(first), ...(yield* Effect.forEach(others, Monitor.make))] as const
     // The handlers have to be of the very value that is mounted.
     const api: Api = settings.prefix === "" ? HerdApi : HerdApi.prefix(settings.prefix)
     const handlers = Layer.mergeAll(
@@ -102,8 +101,8 @@ const herdsHandlers = (
       .handle("events", ({ path, urlParams }) =>
         Effect.map(
           named(path),
-          ({ events }) =>
-            HttpServerResponse.stream(events(urlParams.history === "true"), {
+          (monitor) =>
+            HttpServerResponse.stream(monitor.events(urlParams.history === "true"), {
               contentType: "text/event-stream",
               // A server that closes has no idle connection to wait for, and nginx does not hold events back.
               headers: { connection: "close", "x-accel-buffering": "no" }
