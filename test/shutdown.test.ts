@@ -250,6 +250,20 @@ describe("HerdServer.layer", () => {
       assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.timeout(ask(`${url}/metrics`), "1 second"))))
     }))
 
+  it.scopedLive("stops with an event stream open, and whoever stopped it can start another one on its port", () =>
+    Effect.gen(function*() {
+      const { close, herd, stage, url } = yield* built({})
+      const port = Number(new URL(url).port)
+      const events = reading(yield* hold(port, get(`/herds/${herd.name}/events`)))
+      yield* until(() => events.text().includes("data: "))
+      yield* close
+      yield* until(() => events.text().endsWith("\r\n0\r\n\r\n"))
+      const again = HerdServer.layer({ herds: [Numbers], port })
+      yield* Layer.build(Layer.provide(again, Layer.succeed(Numbers, herd)))
+      assert.strictEqual((yield* ask(`${url}/herd`)).status, 200)
+      yield* stage.finish
+    }))
+
   it.scopedLive("with drain leaves the herds as they are if it could not listen", () =>
     Effect.gen(function*() {
       const { herd, stage, url } = yield* built({})
