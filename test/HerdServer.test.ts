@@ -18,7 +18,7 @@ import { Herd, HerdError } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { createServer } from "node:http"
 import { connect, type Socket } from "node:net"
-import { ask, listen } from "./utils/http.ts"
+import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage } from "./utils/stage.ts"
@@ -88,23 +88,6 @@ describe("HerdServer.layer", () => {
       )
     )
   })
-
-  it.scopedLive("can be started again, on its port, by who has stopped it while its events were read", () =>
-    Effect.gen(function*() {
-      const herds = yield* Layer.build(Herd.layer(Numbers, { process: (n) => Effect.succeed(n) }))
-      const serve = (port: number) =>
-        HerdServer.layer({ herds: [Numbers], port }).pipe(Layer.provide(Layer.succeedContext(herds)))
-      const scope = yield* Scope.make()
-      const { url } = Context.get(yield* Layer.buildWithScope(serve(0), scope), HerdServer.HerdServer)
-      const stream = yield* listen(`${url}/herds/${encodeURIComponent(Numbers.key)}/events`)
-      yield* stream.atLeast(1)
-      const before = yield* Effect.scope
-      yield* Scope.close(scope, Exit.void)
-      yield* stream.ended
-      assert.strictEqual(yield* Effect.scope, before)
-      yield* Layer.build(serve(Number(new URL(url).port)))
-      assert.strictEqual((yield* ask(`${url}/herd`)).status, 200)
-    }))
 
   it.live("stops within a second with idle, silent and half-sent connections open", () =>
     Effect.gen(function*() {
