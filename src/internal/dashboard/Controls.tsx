@@ -25,7 +25,8 @@ export const Controls = ({ disabled, onUpdate, state }: {
   const resize = async (to: number) => {
     setQuestion(undefined)
     await onUpdate(mode === "interrupt" && to < size ? { num: to, mode } : { num: to })
-    setDraft(undefined)
+    // What has been chosen meanwhile is the next one.
+    setDraft((draft) => draft === to ? undefined : draft)
   }
   const propose = (to: number) => {
     if (to === size) return setDraft(undefined)
