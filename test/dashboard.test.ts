@@ -69,8 +69,12 @@ describe("the points of a chart", () => {
   })
 
   it("hold a value over a time without news, so that no line slopes across it", () => {
-    const points = append(append([], at(0, { queued: 5 })), at(60, { queued: 9 }))
-    assert.deepStrictEqual(points.map(({ queued, time }) => [time, queued]), [[0, 5], [59, 5], [60, 9]])
+    const points = append(append([], at(0, { queued: 5, succeeded: 3 })), at(100, { queued: 9, succeeded: 3 }))
+    assert.deepStrictEqual(points.map(({ time }) => time), Array.from({ length: 101 }, (_, time) => time))
+    assert.deepStrictEqual(new Set(points.slice(0, 100).map(({ queued }) => queued)), new Set([5]))
+    // The server would have told so of attempts.
+    assert.deepStrictEqual([points[60]?.p95, points[61]?.p95], [0.2, null])
+    assert.strictEqual(points.at(-1)?.queued, 9)
   })
 
   it("are those of the last five minutes", () => {
@@ -123,7 +127,7 @@ describe("the condition of a herd", () => {
       [rest, "idle"],
       [{ paused: true }, "paused"],
       [{ size: 0 }, "holding"],
-      [{ closed: true }, "working"],
+      [{ closed: true }, "closing"],
       [{ ...rest, closed: true }, "closed"],
       [{ ...rest, closed: true, drained: true, paused: true }, "drained"]
     ] as const

@@ -37,7 +37,10 @@ export const App = ({ asksToken, readOnly }: {
   const selected = herds.find((herd) => herd.name === name)?.name ?? herds[0]?.name
 
   /** Tries again until told to stop, waiting longer each time; stops by itself where a token is wanted. */
-  const persist = (connect: (signal: AbortSignal, heard: () => void) => Promise<void>) => {
+  const persist = (
+    connect: (signal: AbortSignal, heard: () => void) => Promise<void>,
+    tell: (connection: Connection) => void
+  ) => {
     const stop = new AbortController()
     const run = async () => {
       let wait = FIRST_WAIT_MILLIS
@@ -45,13 +48,13 @@ export const App = ({ asksToken, readOnly }: {
         try {
           await connect(stop.signal, () => {
             wait = FIRST_WAIT_MILLIS
-            setConnection("live")
+            tell("live")
           })
         } catch (error) {
           if (error instanceof Refused && error.status === 401 && !stop.signal.aborted) return setLogin(error.message)
         }
         if (stop.signal.aborted) return
-        setConnection("reconnecting")
+        tell("reconnecting")
         await pause(wait, stop.signal)
         wait = Math.min(wait * 2, LONGEST_WAIT_MILLIS)
       }
@@ -70,7 +73,7 @@ export const App = ({ asksToken, readOnly }: {
         await visible(signal)
         if (signal.aborted) return
       }
-    })
+    }, () => {})
   }, [login])
 
   useEffect(() => {
@@ -88,8 +91,7 @@ export const App = ({ asksToken, readOnly }: {
           setState(state)
           setPoints((points) => append(points, pointOf(state)))
         }
-      })
-    )
+      }), setConnection)
   }, [selected, login])
 
   // While nothing is heard from a live server nothing has changed, and the charts go on.
@@ -164,7 +166,7 @@ export const App = ({ asksToken, readOnly }: {
               <Controls
                 key={state.name}
                 state={state}
-                disabled={connection !== "live"}
+                disabled={connection !== "live" || state.drained}
                 onUpdate={(change) => update(state.name, change)}
               />
             )}

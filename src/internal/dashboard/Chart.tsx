@@ -83,7 +83,7 @@ export const Chart = ({ lines, show, theme, times, title, unit, whole = false }:
       />
       <details>
         <summary>
-          Table<span class="hidden">of {title}</span>
+          Table<span class="hidden">{` of ${title}`}</span>
         </summary>
         <Table lines={lines} show={show} times={times} title={title} />
       </details>

@@ -33,6 +33,9 @@ const WINDOW = 300
 /** How far back they go at least, in seconds, while there is little to show. */
 const SHORTEST = 60
 
+/** Over so many seconds the server tells the times of attempts. */
+const MINUTE = 60
+
 /** A rate is taken over so many seconds, or a little more. */
 const RATE_WINDOW = 5
 
@@ -66,10 +69,19 @@ export const append = (points: ReadonlyArray<Point>, point: Point): ReadonlyArra
   if (last !== undefined && before !== undefined && last.time - before.time < STEP) {
     return [...points.slice(0, -1), point]
   }
-  const rested = last !== undefined && point.time - last.time > GAP ? [{ ...last, time: point.time - 1 }] : []
+  const rested = last !== undefined && point.time - last.time > GAP ? rest(last, point.time) : []
   // One point beyond the window's edge stays, for the line to come in from.
   const from = Math.max(0, points.findLastIndex(({ time }) => time < point.time - WINDOW - RATE_WINDOW))
   return [...points.slice(from), ...rested, point]
+}
+
+/** A herd without news was as it was, second by second; of attempts older than a minute nothing is told. */
+const rest = (last: Point, until: number): ReadonlyArray<Point> => {
+  const points: Array<Point> = []
+  for (let time = Math.max(last.time, until - WINDOW - RATE_WINDOW) + 1; time <= until - 1; time++) {
+    points.push(time - last.time > MINUTE ? { ...last, time, p50: null, p95: null } : { ...last, time })
+  }
+  return points
 }
 
 /** From when to when the charts go. */
@@ -100,14 +112,14 @@ export const timeLeft = ({ queued, retrying, running }: State, { failure, succes
   return left === 0 ? null : left / (success + failure)
 }
 
-export type Condition = "working" | "idle" | "paused" | "holding" | "closed" | "drained"
+export type Condition = "working" | "idle" | "paused" | "holding" | "closing" | "closed" | "drained"
 
 /** What the herd is doing, in a word. */
 export const conditionOf = ({ closed, drained, paused, queued, retrying, running, size }: State): Condition => {
   if (drained) return "drained"
   if (paused) return "paused"
   if (size === 0 && queued > 0) return "holding"
-  if (running + queued + retrying > 0) return "working"
+  if (running + queued + retrying > 0) return closed ? "closing" : "working"
   return closed ? "closed" : "idle"
 }
 
