@@ -144,7 +144,10 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
           Effect.flatMap(HttpClientResponse.matchStatus({
             200: (response) =>
               isEvents(response) ? Effect.succeed(statesOf(response)) : Effect.fail(broken(response, "another answer")),
-            orElse: (response) => Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
+            401: refused,
+            403: refused,
+            404: refused,
+            orElse: (response) => Effect.fail(broken(response, `status ${response.status}`))
           })),
           Stream.unwrap
         ),
@@ -168,6 +171,9 @@ const decodeState = Schema.decode(Schema.parseJson(HerdState))
 
 /** What may come instead of an event stream. */
 const Refused = Schema.Union(NotFound, Unauthorized, Forbidden)
+
+const refused = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
 
 /** Such as the page of a proxy that asks who comes, which has no events and would be an end. */
 const isEvents = ({ headers }: HttpClientResponse.HttpClientResponse) =>

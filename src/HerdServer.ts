@@ -244,6 +244,7 @@ const originOf = (address: HttpServer.Address): string => {
  * - Headers have 10 s to arrive and requests 30 s; headers may have 8 KiB.
  * - There are at most 256 connections at once; who comes then takes the place of the one that has been idle longest. The
  *   hundredth answer on a connection tells the client to close it.
+ * - A connection that was upgraded counts as idle.
  * - Without an application to answer, before it is there and when it has gone, requests are answered with 503.
  *
  * @example

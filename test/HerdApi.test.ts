@@ -185,6 +185,27 @@ describe("PATCH /herd", () => {
   )
 
   test(
+    "whose body comes slowly answers by the size as it is by then",
+    Effect.gen(function*() {
+      const herd = yield* Numbers
+      const { port } = new URL(yield* url)
+      const text = yield* Effect.async<string>((resume) => {
+        const socket = connect(Number(port), "127.0.0.1", () => {
+          socket.write("PATCH /herd HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{\"num\":")
+        })
+        socket.once("data", (chunk) => resume(Effect.as(Effect.sync(() => socket.destroy()), String(chunk))))
+        // The routes have the head by now.
+        setTimeout(() => {
+          Effect.runSync(Effect.orDie(herd.resize(8)))
+          socket.write("7}")
+        }, 200)
+      })
+      assert.include(text, "{\"num\":7,\"msg\":\"success\"}")
+      yield* sizeIs(7)
+    })
+  )
+
+  test(
     "with a client that vanishes in the middle of the body leaves the size, and the server answering",
     Effect.gen(function*() {
       const { port } = new URL(yield* url)

@@ -170,19 +170,23 @@ describe("a resize", () => {
 
 describe("figures", () => {
   it("are read easily", () => {
-    assert.deepStrictEqual([0, 0.0004, 0.0123, 0.25, 1.5, 42, 75, 754, 3_700, 200_000, Infinity].map(format.duration), [
-      "0",
-      "400 µs",
-      "12.3 ms",
-      "250 ms",
-      "1.5 s",
-      "42 s",
-      "1 min 15 s",
-      "13 min",
-      "1 h 2 min",
-      "2 d 7 h",
-      "∞"
-    ])
+    assert.deepStrictEqual(
+      [0, 0.0004, 0.0123, 0.25, 1.5, 42, 59.7, 75, 754, 3_700, 200_000, Infinity].map(format.duration),
+      [
+        "0",
+        "400 µs",
+        "12.3 ms",
+        "250 ms",
+        "1.5 s",
+        "42 s",
+        "1 min 0 s",
+        "1 min 15 s",
+        "13 min",
+        "1 h 2 min",
+        "2 d 7 h",
+        "∞"
+      ]
+    )
     assert.deepStrictEqual([0, 0.5, 12.34, 99.96, 123.4, 1_234_567].map(format.rate), [
       "0",
       "0.50",
@@ -378,6 +382,24 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
     )
 
     test(
+      "loses no key that is pressed while the server takes its time",
+      Effect.gen(function*() {
+        const { herd, page } = yield* open()
+        yield* shows(page, "Size", "4")
+        yield* Effect.promise(() =>
+          page.route("**/herds/numbers", async (route) => {
+            if (route.request().method() === "PATCH") await new Promise((resolve) => setTimeout(resolve, 150))
+            return route.continue()
+          })
+        )
+        yield* Effect.promise(() => page.getByRole("slider").focus())
+        for (let i = 0; i < 5; i++) yield* Effect.promise(() => page.keyboard.press("ArrowRight"))
+        yield* shows(page, "Size", "9")
+        assert.strictEqual(yield* herd.size, 9)
+      })
+    )
+
+    test(
       "does not send what is no size, and tells what the server refuses",
       Effect.gen(function*() {
         const { herd, page } = yield* open()
@@ -516,6 +538,8 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
         const token = page.getByLabel("Token")
         yield* Effect.promise(() => token.waitFor())
         assert.strictEqual(yield* Effect.promise(() => page.locator(".card").count()), 0)
+        for (let i = 0; i < 3; i++) yield* Effect.promise(() => page.keyboard.press("Escape"))
+        yield* Effect.promise(() => token.waitFor())
         assert.deepStrictEqual(complaints, [])
         yield* Effect.promise(() => token.fill("wrong"))
         yield* Effect.promise(() => token.press("Enter"))

@@ -470,4 +470,18 @@ describe("gracefulServer", () => {
       for (const end of finish) end()
       yield* until(() => answer.text().endsWith("hello"))
     }))
+
+  it.scopedLive("counts as idle from the last answer on, not from the connection", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own({ maxConnections: 4 })
+      server.on("request", (_, response) => response.end("hello"))
+      const first = yield* hold(port)
+      const silent = [yield* hold(port), yield* hold(port)]
+      const answer = reading(first)
+      first.write(get("/"))
+      yield* until(() => answer.text().endsWith("hello"))
+      yield* hold(port)
+      yield* until(() => silent[0]?.destroyed === true)
+      assert.deepStrictEqual([first.destroyed, silent[1]?.destroyed], [false, false])
+    }))
 })

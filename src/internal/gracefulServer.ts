@@ -50,7 +50,7 @@ export const gracefulServer = (options: Partial<Limits> = {}): Server => {
   const server = createServer(limits)
   server.maxConnections = maxConnections
   server.maxRequestsPerSocket = maxRequestsPerSocket
-  /** The responses in flight on each socket, the oldest socket first. */
+  /** The responses in flight on each socket, the one first that has had its last answer longest ago. */
   const sockets = new Map<Socket, Set<ServerResponse>>()
   let closing = false
 
@@ -58,7 +58,7 @@ export const gracefulServer = (options: Partial<Limits> = {}): Server => {
     closing = false
   })
   server.on("connection", (socket: Socket) => {
-    // Who only holds connections keeps nobody out: the one that has waited longest makes room.
+    // Who only holds connections keeps nobody out: the one that has been idle longest makes room.
     if (sockets.size >= server.maxConnections - 1) firstIdle(sockets)?.destroy()
     sockets.set(socket, new Set())
     socket.once("close", () => sockets.delete(socket))
@@ -68,6 +68,7 @@ export const gracefulServer = (options: Partial<Limits> = {}): Server => {
     inFlight?.add(response)
     response.once("close", () => {
       inFlight?.delete(response)
+      if (inFlight?.size === 0 && sockets.delete(socket)) sockets.set(socket, inFlight)
       if (closing && inFlight?.size === 0) socket.destroySoon()
     })
     if (closing) response.setHeader("connection", "close")

@@ -44,7 +44,8 @@ export class History {
 
 /** What a failure says of itself, on one line. */
 const messageOf = (cause: Cause.Cause<unknown>): string => {
-  const text = textOf(Cause.squash(cause)).replace(/\s+/g, " ").trim()
+  // Cut beforehand too: a message may be a whole page.
+  const text = textOf(Cause.squash(cause)).slice(0, 10 * LONGEST).replace(/\s+/g, " ").trim()
   // No half of a character at the cut.
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1).replace(/[\ud800-\udbff]$/, "")}…` : text
 }

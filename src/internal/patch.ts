@@ -20,8 +20,9 @@ export const resizeBy = (
   options: { readonly readOnly: boolean }
 ): Effect.Effect<HerdSize, Refused> =>
   Effect.gen(function*() {
+    const body = yield* readPatch(request, herd, options)
+    // Only now: a body may take its time, and others resize meanwhile.
     const before = yield* herd.size
-    const body = yield* readPatch(request, before, options)
     const num = yield* sizeIn(body, before)
     yield* resize(herd, num)
     return new HerdSize({ num, msg: num === before ? `Herd size already ${num}` : "success" })
@@ -38,8 +39,8 @@ export const updateBy = (
   options: { readonly readOnly: boolean }
 ): Effect.Effect<void, Refused> =>
   Effect.gen(function*() {
+    const body = yield* readPatch(request, herd, options)
     const before = yield* herd.size
-    const body = yield* readPatch(request, before, options)
     const { mode, num, paused } = body
     const refuse = (expected: string, given: unknown) =>
       new InvalidBody({ num: before, msg: `expected ${expected}, got ${show(given)}` })
@@ -55,28 +56,28 @@ export const updateBy = (
 
 const readPatch = (
   request: Request,
-  num: number,
+  herd: Herd.Control,
   { readOnly }: { readonly readOnly: boolean }
 ): Effect.Effect<Readonly<Record<string, unknown>>, Refused> =>
   Effect.gen(function*() {
     if (readOnly) {
       return yield* new ReadOnly({
-        num,
+        num: yield* herd.size,
         msg: "expected a request that changes nothing, got PATCH: these routes are read-only"
       })
     }
     const refuse = (expected: string, given: string) =>
-      new InvalidBody({ num, msg: `expected ${expected}, got ${given}` })
-    const body = yield* Effect.mapError(readBody(request), (error) => refuse("a body", error.message))
+      Effect.flatMap(herd.size, (num) => new InvalidBody({ num, msg: `expected ${expected}, got ${given}` }))
+    const body = yield* Effect.catchAll(readBody(request), (error) => refuse("a body", error.message))
     if (Option.isNone(body)) {
-      return yield* new BodyTooLarge({ num, msg: "expected a body of at most 4096 bytes, got more" })
+      return yield* new BodyTooLarge({ num: yield* herd.size, msg: "expected a body of at most 4096 bytes, got more" })
     }
     const example = "a JSON object like {\"num\": 10}"
     const given = body.value === "" ? "an empty body" : "something that is not JSON"
-    const value = yield* Effect.try({
-      try: (): unknown => JSON.parse(body.value),
-      catch: () => refuse(example, given)
-    })
+    const value = yield* Effect.catchAll(
+      Effect.try((): unknown => JSON.parse(body.value)),
+      () => refuse(example, given)
+    )
     return isObject(value) ? value : yield* refuse(example, show(value))
   })
 

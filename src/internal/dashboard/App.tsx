@@ -119,7 +119,8 @@ export const App = ({ asksToken, readOnly }: {
     try {
       const after = await updateHerd(name, change)
       say({ text: describe(after, change), bad: false })
-      setState((before) => before === undefined || before.name === after.name ? after : before)
+      // Unless another herd is looked at by now, or an event came first.
+      setState((before) => before?.name === after.name && before.at <= after.at ? after : before)
     } catch (error) {
       if (error instanceof Refused && error.status === 401) setLogin(error.message)
       say({ text: `Nothing was changed: ${error instanceof Error ? error.message : String(error)}`, bad: true })
@@ -240,17 +241,24 @@ const useTheme = (): string => {
 
 const pause = (millis: number, signal: AbortSignal) =>
   new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, millis)
-    signal.addEventListener("abort", () => {
+    const done = () => {
       clearTimeout(timer)
+      signal.removeEventListener("abort", done)
       resolve()
-    }, { once: true })
+    }
+    const timer = setTimeout(done, millis)
+    signal.addEventListener("abort", done)
   })
 
 /** Nobody needs news that nobody sees. */
 const visible = (signal: AbortSignal) =>
   new Promise<void>((resolve) => {
     if (!document.hidden) return resolve()
-    document.addEventListener("visibilitychange", () => resolve(), { once: true, signal })
-    signal.addEventListener("abort", () => resolve(), { once: true })
+    const done = () => {
+      document.removeEventListener("visibilitychange", done)
+      signal.removeEventListener("abort", done)
+      resolve()
+    }
+    document.addEventListener("visibilitychange", done)
+    signal.addEventListener("abort", done)
   })

@@ -22,14 +22,27 @@ export const Controls = ({ disabled, onUpdate, state }: {
   const end = useSliderEnd(name, size, maxSize)
   const valid = Number.isInteger(shown) && shown >= 0 && shown <= maxSize
 
+  /** What is to be sent next: one request at a time, so that the last choice is also the last to arrive. */
+  const next = useRef<(Update & { readonly num: number }) | undefined>(undefined)
+  const sending = useRef(false)
+
   const resize = async (to: number) => {
     setQuestion(undefined)
-    await onUpdate(mode === "interrupt" && to < size ? { num: to, mode } : { num: to })
-    // What has been chosen meanwhile is the next one.
-    setDraft((draft) => draft === to ? undefined : draft)
+    setDraft(to)
+    next.current = mode === "interrupt" && to < size ? { num: to, mode } : { num: to }
+    if (sending.current) return
+    sending.current = true
+    while (next.current !== undefined) {
+      const update = next.current
+      next.current = undefined
+      await onUpdate(update)
+      // What has been chosen meanwhile is the next one.
+      setDraft((draft) => draft === update.num ? undefined : draft)
+    }
+    sending.current = false
   }
   const propose = (to: number) => {
-    if (to === size) return setDraft(undefined)
+    if (to === size && !sending.current) return setDraft(undefined)
     const why = doubt(size, to, mode)
     if (why === undefined) return void resize(to)
     setDraft(to)
@@ -152,6 +165,8 @@ export const Dialog = ({ children, onCancel, title }: {
         event.preventDefault()
         onCancel?.()
       }}
+      // A browser closes it at the second Escape, whatever it is told.
+      onClose={() => onCancel === undefined ? dialog.current?.showModal() : onCancel()}
     >
       <h2 id="dialog">{title}</h2>
       {children}

@@ -23,7 +23,7 @@ export const duration = (seconds: number): string => {
   if (seconds < 0.95) return `${Math.round(seconds * 1_000)} ms`
   if (seconds < 59.5) return `${trim(seconds, seconds < 9.5 ? 1 : 0)} s`
   const minutes = Math.round(seconds / 60)
-  if (seconds < 600) return `${Math.floor(seconds / 60)} min ${Math.floor(seconds % 60)} s`
+  if (seconds < 599.5) return `${Math.floor(Math.round(seconds) / 60)} min ${Math.round(seconds) % 60} s`
   if (minutes < 60) return `${minutes} min`
   const hours = Math.floor(minutes / 60)
   return hours < 48 ? `${hours} h ${minutes % 60} min` : `${Math.floor(hours / 24)} d ${hours % 24} h`
