@@ -23,7 +23,7 @@ import { controlsOf } from "./internal/controls.ts"
 import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
-import { isHost, isToken, settingsOf, TOKEN } from "./internal/settings.ts"
+import { isHost, isToken, settingsOf, showToken, TOKEN } from "./internal/settings.ts"
 import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
@@ -192,7 +192,7 @@ const environment = (options: Omit<Options<HerdRouter.Herds>, "herds">) =>
       options.token,
       TOKEN,
       (text) => isToken(text) ? Redacted.make(text) : undefined,
-      (text) => text === "" ? "none" : "something else"
+      showToken
     ),
     readOnly: variable(
       "GOFHERD_READ_ONLY",

@@ -2,30 +2,18 @@
  * Every way of mounting the routes, and every option, from the outside.
  */
 import { HttpLayerRouter, HttpMiddleware, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, Redacted, type Scope } from "effect"
 import { Herd, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
-import { createServer } from "node:http"
 import { checked } from "./utils/contract.ts"
 import { type Answer, answerOf, type Ask, ask, events, eventsIn } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
 import { First, herds, paths, probeAll, Second, second } from "./utils/probes.ts"
+import { anyPort } from "./utils/served.ts"
 
 const both = [First, Second] as const
-
-/** A plain Node server on a free port, for an application of its own, and where it listens. */
-const anyPort = () => {
-  const server = createServer()
-  const listen = NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })
-  const base = () => {
-    const address = server.address()
-    return `http://127.0.0.1:${address !== null && typeof address === "object" ? address.port : 0}`
-  }
-  return { listen, base }
-}
 
 const quiet = { disableLogger: true, disableListenLog: true } as const
 

@@ -1,5 +1,4 @@
 import { HttpLayerRouter, HttpServerResponse } from "@effect/platform"
-import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
@@ -16,11 +15,11 @@ import {
 } from "effect"
 import { Herd, HerdError } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
-import { createServer } from "node:http"
 import { connect, type Socket } from "node:net"
 import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
+import { anyPort } from "./utils/served.ts"
 import { makeStage } from "./utils/stage.ts"
 
 class Numbers extends Context.Tag("test/HerdServer/Numbers")<Numbers, Herd.Herd<number, number, string>>() {}
@@ -36,17 +35,6 @@ const serve = (options: Partial<Herd.Options<number, number, string>> = {}) => {
 }
 
 const url = Effect.map(HerdServer.HerdServer, ({ url }) => url)
-
-/** A plain Node server on a free port, for an application of its own, and where it listens. */
-const anyPort = () => {
-  const server = createServer()
-  const listen = NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })
-  const base = () => {
-    const address = server.address()
-    return `http://127.0.0.1:${address !== null && typeof address === "object" ? address.port : 0}`
-  }
-  return { listen, base }
-}
 
 describe("HerdServer.layer", () => {
   it.scopedLive("fails with ListenError, which names the port, when that is in use", () =>

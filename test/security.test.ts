@@ -4,7 +4,7 @@
 import { HttpLayerRouter, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
 import { assert, describe, it, layer } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, Schedule, type Scope } from "effect"
+import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { Herd, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { readFileSync } from "node:fs"
@@ -16,6 +16,7 @@ import { type Answer, ask } from "./utils/http.ts"
 import { connections, peakMemory, type Program, served } from "./utils/program.ts"
 import { find } from "./utils/programs.ts"
 import { exchange, hold, random } from "./utils/raw.ts"
+import { until } from "./utils/stage.ts"
 
 class Numbers extends Context.Tag("secret-herd")<Numbers, Herd.Herd<number, number>>() {}
 
@@ -58,9 +59,6 @@ const mounted = (
 
 const unchanged = ({ herd }: Victim) =>
   Effect.map(herd.state, ({ paused, size }) => assert.deepStrictEqual({ size, paused }, { size: 7, paused: false }))
-
-const until = (condition: Effect.Effect<boolean>) =>
-  Effect.repeat(condition, { until: (holds) => holds, schedule: Schedule.spaced("20 millis") })
 
 // ------------------------------------------------------------------------------------------------------ browsers
 

@@ -2,7 +2,7 @@
  * How programs stop: what holds them up, what is still answered, and with which exit code they end.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Effect, Exit, Layer, Schedule, Scope } from "effect"
+import { Clock, Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
 import { Herd } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import type { Server } from "node:http"
@@ -15,15 +15,9 @@ import { pretty } from "./utils/pretty.ts"
 import { type Program, served } from "./utils/program.ts"
 import { find } from "./utils/programs.ts"
 import { exchange, hold } from "./utils/raw.ts"
-import { makeStage, turns } from "./utils/stage.ts"
+import { makeStage, turns, until } from "./utils/stage.ts"
 
 const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
-
-const until = (condition: Effect.Effect<boolean> | (() => boolean)) =>
-  Effect.repeat(Effect.isEffect(condition) ? condition : Effect.sync(condition), {
-    until: (holds) => holds,
-    schedule: Schedule.spaced("20 millis")
-  })
 
 /** What comes on a connection, as it comes. */
 const reading = (socket: Socket) => {

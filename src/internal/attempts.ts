@@ -321,11 +321,12 @@ export class Attempts<In, Out, E, R> {
 
   /** Counts the outcome and brings it to the place its sender chose. */
   private deliver(outcome: Outcome<In, Out, E>, job: Job<In, Out, E> | undefined): void {
-    if (Exit.isSuccess(outcome.exit)) this.tally.succeeded++
-    else if (Cause.isInterruptedOnly(outcome.exit.cause)) this.tally.interrupted++
+    const { status } = outcome
+    if (status === "success") this.tally.succeeded++
+    else if (status === "interrupted") this.tally.interrupted++
     else {
       this.tally.failed++
-      this.history.failed(outcome, outcome.exit.cause)
+      this.history.failed(outcome)
     }
     this.turn.begin()
     if (job?.settle !== undefined) job.settle(outcome)

@@ -2,14 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Stream from "effect/Stream"
 import { Condition } from "./condition.ts"
-
-/** What comes round again and again, such as a `Turn`. */
-export interface Round {
-  /** How many have ended. */
-  readonly ended: number
-  /** Calls at the end of each; the result stops that. */
-  readonly atEnd: (call: () => void) => () => void
-}
+import type { Round } from "./round.ts"
 
 /**
  * The state at once, and again after each turn that changed something. Only a version number is kept for a reader, so a

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Herd from "../Herd.ts"
 import { InvalidOption } from "../HerdError.ts"
 import type { Herds } from "../HerdRouter.ts"
+import { isName } from "./options.ts"
 import { show } from "./show.ts"
 
 /**
@@ -19,16 +20,8 @@ export const controlsOf = <H extends Herds>(
   return controls as Effect.Effect<Effect.Effect.Success<typeof controls>, never, Effect.Effect.Context<H[number]>>
 }
 
-/** Every herd has a path with its name; `.` and `..` mean other paths, and half a character can't be encoded. */
+/** Every herd has a path with its name; who is given may be no herd of `make`. */
 const checkName = ({ name }: Herd.Control) =>
-  name === "." || name === ".." || !isEncodable(name)
-    ? new InvalidOption({ option: "herds", expected: "herds with names that can be in a path", given: show(name) })
-    : Effect.void
-
-const isEncodable = (name: string): boolean => {
-  try {
-    return encodeURIComponent(name) !== ""
-  } catch {
-    return false
-  }
-}
+  isName(name)
+    ? Effect.void
+    : new InvalidOption({ option: "herds", expected: "herds with names that can be in a path", given: show(name) })

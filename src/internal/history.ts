@@ -1,4 +1,5 @@
 import * as Cause from "effect/Cause"
+import * as Exit from "effect/Exit"
 import type { Failed, HerdHistory, Resized } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
 import { show } from "./show.ts"
@@ -24,8 +25,9 @@ export class History {
     if (this.resizes.length > KEPT) this.resizes.shift()
   }
 
-  failed({ attempts, work }: Outcome<unknown, unknown, unknown>, cause: Cause.Cause<unknown>): void {
-    this.failures.push({ at: new Date(), id: work.id, attempts, cause })
+  failed({ attempts, exit, work }: Outcome<unknown, unknown, unknown>): void {
+    if (Exit.isSuccess(exit)) return
+    this.failures.push({ at: new Date(), id: work.id, attempts, cause: exit.cause })
     if (this.failures.length > KEPT) this.failures.shift()
   }
 

@@ -6,10 +6,10 @@ import * as Stream from "effect/Stream"
 import type * as Herd from "../Herd.ts"
 import { Failed, HerdSample, HerdState, Resized } from "../HerdApi.ts"
 import * as HerdMetrics from "../HerdMetrics.ts"
-import type { Round } from "./changes.ts"
 import { changesOf } from "./changes.ts"
 import type { Buckets } from "./quantile.ts"
 import { quantile } from "./quantile.ts"
+import { Round } from "./round.ts"
 
 /** A herd that changes is sampled this often, and the samples of about five minutes are kept. */
 const SAMPLE_MILLIS = 1_000
@@ -40,7 +40,8 @@ export class Monitor {
   private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   private readonly samples: Array<Sample> = []
   private readonly start: Buckets
-  private readonly beat = new Beat()
+  /** Comes round when the herd has changed, and not too often. */
+  private readonly beat = new Round()
   private ended = false
   /** The last event, and when and for which beat it was made. */
   private told: { readonly event: Uint8Array; readonly at: number; readonly beat: number } | undefined
@@ -99,24 +100,24 @@ export class Monitor {
   )
 
   /** Each beat is for a change; who is late for it hears the latest. */
-  private readonly beating: Effect.Effect<void> = Effect.suspend(() =>
-    Stream.runForEach(
-      this.herd.changes,
-      () => Effect.zipRight(Effect.sync(() => this.beat.next()), Effect.sleep(BEAT_MILLIS))
+  private readonly beating = this.afterChanges(BEAT_MILLIS, () => this.beat.next())
+
+  private readonly sampling = this.afterChanges(SAMPLE_MILLIS, (state) => this.sample(state))
+
+  /** At once after a change, and then not for so long: of changes meanwhile the latest counts. */
+  private afterChanges(rest: number, call: (state: Herd.HerdState) => void): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Stream.runForEach(
+        this.herd.changes,
+        (state) => Effect.zipRight(Effect.sync(() => call(state)), Effect.sleep(rest))
+      )
     )
-  )
+  }
 
   private readonly end: Effect.Effect<void> = Effect.sync(() => {
     this.ended = true
     this.beat.next()
   })
-
-  private readonly sampling: Effect.Effect<void> = Effect.suspend(() =>
-    Stream.runForEach(
-      this.herd.changes,
-      (state) => Effect.zipRight(Effect.sync(() => this.sample(state)), Effect.sleep(SAMPLE_MILLIS))
-    )
-  )
 
   private sample(state: Herd.HerdState): void {
     const buckets = this.buckets()
@@ -143,24 +144,6 @@ export class Monitor {
       below = cumulative
     }
     return { bounds, counts }
-  }
-}
-
-/** What comes round when a herd has changed, and not too often. */
-class Beat implements Round {
-  ended = 0
-  private readonly calls = new Set<() => void>()
-
-  next(): void {
-    this.ended++
-    for (const call of this.calls) call()
-  }
-
-  atEnd(call: () => void): () => void {
-    this.calls.add(call)
-    return () => {
-      this.calls.delete(call)
-    }
   }
 }
 

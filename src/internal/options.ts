@@ -26,8 +26,12 @@ export interface Settings {
 export const isSize = (value: unknown, maxSize: number): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= maxSize
 
-/** A name stands in paths, where `.` and `..` mean something else and half a surrogate pair can't be written. */
-const isName = (name: unknown) => {
+/**
+ * Is it a name? It stands in paths, where `.` and `..` mean something else and half a surrogate pair can't be written.
+ *
+ * @internal
+ */
+export const isName = (name: unknown): boolean => {
   if (typeof name !== "string" || name === "" || name === "." || name === "..") return false
   try {
     encodeURIComponent(name)

@@ -21,12 +21,7 @@ export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effec
     yield* check(isBoolean(readOnly), "readOnly", "a boolean", show(readOnly))
     yield* check(isBoolean(dashboard), "dashboard", "a boolean", show(dashboard))
     const token = Redacted.isRedacted(options.token) ? Redacted.value(options.token) : options.token
-    yield* check(
-      token === undefined || isToken(token),
-      "token",
-      TOKEN,
-      token === "" ? "none" : "something else"
-    )
+    yield* check(token === undefined || isToken(token), "token", TOKEN, showToken(token))
     const areHosts = allowedHosts === undefined || Array.isArray(allowedHosts) && allowedHosts.every(isHost)
     yield* check(areHosts, "allowedHosts", "host names without a port, or \"*\"", show(allowedHosts))
 
@@ -45,6 +40,13 @@ export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effec
  * @internal
  */
 export const TOKEN = "one or more visible ASCII characters"
+
+/**
+ * What was given for a token, without giving it away.
+ *
+ * @internal
+ */
+export const showToken = (token: unknown): string => token === "" ? "none" : "something else"
 
 /**
  * @internal

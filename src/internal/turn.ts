@@ -1,3 +1,5 @@
+import { Round } from "./round.ts"
+
 /** Milliseconds that a herd keeps the event loop at a time. */
 const SLICE = 8
 
@@ -10,16 +12,13 @@ const SLICE = 8
  *
  * @internal
  */
-export class Turn {
+export class Turn extends Round {
   /** The share is used up: nothing may start before the next turn. */
   over = false
-  /** How many turns have ended. */
-  ended = 0
   private open = false
   /** Something has started in this turn. */
   private used = false
   private began = 0
-  private readonly calls = new Set<() => void>()
 
   /** Something happened: there will be an end. */
   begin(): void {
@@ -43,19 +42,10 @@ export class Turn {
     return this.over
   }
 
-  /** Calls at the end of each turn; the result stops that. */
-  atEnd(call: () => void): () => void {
-    this.calls.add(call)
-    return () => {
-      this.calls.delete(call)
-    }
-  }
-
   private readonly end = () => {
     this.open = false
     this.over = false
     this.used = false
-    this.ended++
-    for (const call of this.calls) call()
+    this.next()
   }
 }

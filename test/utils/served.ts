@@ -1,7 +1,9 @@
+import { NodeHttpServer } from "@effect/platform-node"
 import { it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, type Scope } from "effect"
 import { Herd } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
+import { createServer } from "node:http"
 import { conforms } from "./contract.ts"
 import { ask as askAny, type Question } from "./http.ts"
 import { makeStage } from "./stage.ts"
@@ -38,3 +40,14 @@ export const ask = (url: string, question: Question = {}) =>
     askAny(url, question),
     (answer) => conforms(url.replace(/^http:\/\/[^/]+/, ""), question.method ?? "GET", answer)
   )
+
+/** A plain Node server on a free port, for an application of its own, and where it listens. */
+export const anyPort = () => {
+  const server = createServer()
+  const listen = NodeHttpServer.layer(() => server, { port: 0, host: "127.0.0.1" })
+  const base = () => {
+    const address = server.address()
+    return `http://127.0.0.1:${address !== null && typeof address === "object" ? address.port : 0}`
+  }
+  return { listen, base }
+}

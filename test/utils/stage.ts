@@ -60,3 +60,10 @@ export const eventually = (check: () => void): Effect.Effect<void> =>
   Effect.retry(Effect.try(check), Schedule.intersect(Schedule.spaced("10 millis"), Schedule.recurs(500))).pipe(
     Effect.orDie
   )
+
+/** Waits until it holds: for what another process or socket has to bring about. */
+export const until = (condition: Effect.Effect<boolean> | (() => boolean)) =>
+  Effect.repeat(Effect.isEffect(condition) ? condition : Effect.sync(condition), {
+    until: (holds) => holds,
+    schedule: Schedule.spaced("20 millis")
+  })
