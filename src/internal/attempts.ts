@@ -27,7 +27,10 @@ type Hooks<In, Out, E, R> = Pick<
   "retry" | "onSuccess" | "onRetry" | "onFailure" | "tracing" | "gopher"
 >
 
-const exitNothing = Exit.succeed<Nothing>(Nothing)
+/** There is nothing to run: an Exit is an Effect that has ended. */
+const isEnded = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Effect.Effect<A, E, R> & Exit.Exit<A, E> =>
+  Exit.isExit(effect)
+
 const interruption = Cause.interrupt(FiberId.none)
 
 /**
@@ -90,23 +93,25 @@ export class Attempts<In, Out, E, R> {
 
   // ---------------------------------------------------------------------------------------------------- attempt
 
-  /** The gopher has taken the unit: the effect to run, which `succeeded` or `failed` will hear the end of. */
+  /**
+   * The gopher has taken the unit: the effect to run, if any, which `succeeded` or `failed` will hear the end of.
+   */
   start(
     gopher: Gopher<In, Out, E>,
     process: Process<In, Out, E, R>,
     unit: Unit<In, Out, E> | Nothing
-  ): Effect.Effect<Out | Nothing, E, R> {
-    if (unit === Nothing) return exitNothing
+  ): Effect.Effect<Out, E, R> | undefined {
+    if (unit === Nothing) return undefined
     this.backlog.taken--
     const job = unit instanceof Job ? unit : undefined
     if (job?.cancelled === true) {
       this.interruptWaiting(job)
-      return exitNothing
+      return undefined
     }
     // The world may have changed while the fiber was on its way here: it was retired, the herd paused, or shrunk.
     if (!this.mayStart(gopher)) {
       this.backlog.putBack(unit)
-      return exitNothing
+      return undefined
     }
     const work = this.begin(gopher, unit, job)
     this.onStarted()
@@ -114,7 +119,11 @@ export class Attempts<In, Out, E, R> {
     if (!Effect.isEffect(attempt)) {
       return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
     }
-    gopher.touched = !this.plain || !Exit.isExit(attempt)
+    if (this.plain && isEnded(attempt) && Exit.isSuccess(attempt)) {
+      this.settle(gopher, this.conclude(gopher, attempt))
+      return undefined
+    }
+    gopher.touched = true
     return this.plain ? attempt : this.decorate(gopher, work, attempt)
   }
 
@@ -198,9 +207,8 @@ export class Attempts<In, Out, E, R> {
   }
 
   private begin(gopher: Gopher<In, Out, E>, unit: Unit<In, Out, E>, job: Job<In, Out, E> | undefined): Work<In> {
-    this.turn.begin()
     this.running++
-    const now = performance.now()
+    const now = this.turn.look()
     this.tally.waited(Math.max(0, now - this.backlog.entered))
     gopher.startedAt = now
     gopher.job = job
@@ -341,7 +349,7 @@ export class Attempts<In, Out, E, R> {
   }
 
   private measure(gopher: Gopher<In, Out, E>): number {
-    const millis = performance.now() - gopher.startedAt
+    const millis = this.turn.look() - gopher.startedAt
     this.tally.attempt(millis)
     return millis
   }

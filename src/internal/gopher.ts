@@ -12,7 +12,7 @@ import * as Supervisor from "effect/Supervisor"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
-import { Nothing } from "./backlog.ts"
+import type { Nothing } from "./backlog.ts"
 import type { Job, Unit } from "./job.ts"
 import { show } from "./show.ts"
 
@@ -137,11 +137,10 @@ const asProcess = <A>(process: A): Effect.Effect<A> =>
 /** 100 ms, 200 ms, 400 ms, … 30 s. */
 const backoff = (failures: number): Duration.Duration => Duration.millis(Math.min(30_000, 100 * 2 ** (failures - 1)))
 
-const exitNothing = Exit.succeed<Nothing>(Nothing)
-
 /**
  * One `Effect.whileLoop` over `Queue.take` and `process`, with one failure frame around the whole loop, so that a unit that
- * succeeds pays nothing for failure. `Effect.forever` would yield after each unit.
+ * succeeds pays nothing for failure. `Effect.forever` would yield after each unit, and an `Effect.flatMap` from the one to the
+ * other would cost as much as either: here each is a round of its own.
  */
 const loop = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
@@ -150,27 +149,42 @@ const loop = <In, Out, E, R>(
   refs: FiberRefs.FiberRefs
 ): Effect.Effect<void, never, R> => {
   const { attempts } = host
-  const take = Effect.flatMap(Queue.take(host.queue), (unit) => attempts.start(gopher, process, unit))
+  let taking = false
+  let attempt: Effect.Effect<Out, E, R> | undefined = undefined
+
+  const take = Queue.take(host.queue)
   const reset = Effect.updateFiberRefs(() => {
     gopher.touched = false
     return refs
   })
-  const resetAndTake = Effect.zipRight(reset, take)
-  const park = Effect.async<Nothing>((resume) => {
-    const wake = () => resume(exitNothing)
+  const park = Effect.async<void>((resume) => {
+    const wake = () => resume(Exit.void)
     if (!host.park(gopher, wake)) wake()
   })
   const reap = Effect.suspend(() => interruptChildren(gopher))
 
   const units = Effect.whileLoop({
-    while: () => !gopher.retired,
-    body: (): Effect.Effect<Out | Nothing, E, R> => {
+    while: () => attempt !== undefined || !gopher.retired,
+    body: (): Effect.Effect<unknown, E, R> => {
+      if (attempt !== undefined) {
+        const taken = attempt
+        attempt = undefined
+        return taken
+      }
       if (gopher.forked) return reap
+      if (gopher.touched) return reset
       if (!host.wants(gopher)) return park
-      return gopher.touched ? resetAndTake : take
+      taking = true
+      return take
     },
+    // What the value is follows from what ran.
     step: (value) => {
-      if (value !== Nothing) attempts.succeeded(gopher, value)
+      if (taking) {
+        taking = false
+        attempt = attempts.start(gopher, process, value as Unit<In, Out, E> | Nothing)
+      } else if (gopher.work !== undefined) {
+        attempts.succeeded(gopher, value as Out)
+      }
     }
   })
   const self: Effect.Effect<void, never, R> = Effect.catchAllCause(
@@ -182,13 +196,13 @@ const loop = <In, Out, E, R>(
 }
 
 /** What a unit has forked ends with it. An Effect that interrupts them by forking would be noticed as a fork again. */
-const interruptChildren = <In, Out, E>(gopher: Gopher<In, Out, E>): Effect.Effect<Nothing> => {
+const interruptChildren = <In, Out, E>(gopher: Gopher<In, Out, E>): Effect.Effect<void> => {
   const { fiber, own } = gopher
   gopher.forked = false
-  if (fiber === undefined) return exitNothing
+  if (fiber === undefined) return Effect.void
   return Effect.flatMap(fiber.children, (children) => {
     const left = children.filter((child) => !own.includes(child))
     for (const child of left) child.unsafeInterruptAsFork(fiber.id())
-    return Effect.as(Effect.forEach(left, Fiber.await, { discard: true }), Nothing)
+    return Effect.forEach(left, Fiber.await, { discard: true })
   })
 }

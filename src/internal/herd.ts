@@ -273,7 +273,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   // ---------------------------------------------------------------------------------------------------- gophers
 
   wants(gopher: Gopher<In, Out, E>): boolean {
-    return this.crew.wants(gopher) && !this.turn.spent()
+    return this.crew.wants(gopher)
   }
 
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean {
@@ -349,7 +349,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   private endOfTurn(): void {
     this.flush()
-    this.buffer?.flush()
+    if (this.buffer?.flush() === true) this.turn.begin()
     this.crew.signal()
   }
 

@@ -5,8 +5,12 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Condition } from "./condition.ts"
 
-/** A waiting reader is woken when so many are there, or at the end of the turn: waking it for each costs more than the unit. */
+/** A waiting reader is woken when so many are there: waking it costs as much as several small units. */
 const BATCH = 64
+
+/** With fewer, it is woken at the end of the turn if there are but a few, and otherwise after so many turns. */
+const FEW = 8
+const TURNS = 4
 
 /**
  * Results on their way to a reader, who swaps the whole buffer out. It never refuses one: who fills it looks at `full`
@@ -25,6 +29,8 @@ export class Outcomes<A, E = never> {
   private rest: Iterator<A> | undefined = undefined
   /** How many times a reader has come. */
   reads = 0
+  /** Turns that ended while a reader waited beside what is there. */
+  private turns = 0
 
   constructor(options: {
     readonly capacity: number
@@ -48,9 +54,12 @@ export class Outcomes<A, E = never> {
     if (this.items.push(item) >= this.batch) this.arrival.check()
   }
 
-  /** To be called at the end of a turn. */
-  flush(): void {
+  /** To be called at the end of a turn; `true` if it has to be called at the end of the next one, too. */
+  flush(): boolean {
+    if (!this.arrival.awaited || this.items.length === 0) return false
+    if (this.items.length >= FEW && ++this.turns < TURNS) return true
     this.arrival.check()
+    return false
   }
 
   /** Nothing is added any more. What is there, and what `rest` yields, can still be taken. */
@@ -64,6 +73,7 @@ export class Outcomes<A, E = never> {
   /** All that is there, at least one; fails with `None` after the end. */
   readonly take: Effect.Effect<Chunk.Chunk<A>, Option.Option<E>> = Effect.suspend(() => {
     this.reads++
+    this.turns = 0
     if (this.items.length > 0) {
       const items = this.items
       this.items = []

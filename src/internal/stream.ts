@@ -65,7 +65,11 @@ export const streamThrough = <In, Out, E, E2, R2>(
       })
 
     yield* Effect.acquireRelease(
-      Effect.sync(() => host.turn.atEnd(() => outcomes.flush())),
+      Effect.sync(() =>
+        host.turn.atEnd(() => {
+          if (outcomes.flush()) host.turn.begin()
+        })
+      ),
       (stop) => Effect.sync(stop)
     )
     yield* Effect.addFinalizer(() =>

@@ -16,7 +16,7 @@ export class Turn extends Round {
   /** The share is used up: nothing may start before the next turn. */
   over = false
   private open = false
-  /** Something has started in this turn. */
+  /** Something has started or ended in this turn. */
   private used = false
   private began = 0
 
@@ -34,12 +34,16 @@ export class Turn extends Round {
     return this.began
   }
 
-  /** Is it time to hand the event loop over, before something starts? The first in a turn may always start. */
-  spent(): boolean {
+  /**
+   * The time in milliseconds, looked up: a unit starts or ends. It is also how the herd notices that it has had its share;
+   * the first in a turn may always start.
+   */
+  look(): number {
     this.begin()
-    if (this.used && performance.now() - this.began > SLICE) this.over = true
+    const now = performance.now()
+    if (this.used && now - this.began > SLICE) this.over = true
     this.used = true
-    return this.over
+    return now
   }
 
   private readonly end = () => {
