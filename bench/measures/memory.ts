@@ -9,7 +9,9 @@ const GOPHERS = 10_000
 /** At a time: this is not about time. */
 const PROCESSES = 2
 const repetitionsOf = ({ quick }: Options) => quick ? 1 : 3
-const unitsOf = ({ quick }: Options) => quick ? UNITS / 10 : UNITS
+const tenth = ({ quick }: Options) => quick ? 0.1 : 1
+const unitsOf = (options: Options) => UNITS * tenth(options)
+const gophersOf = (options: Options) => GOPHERS * tenth(options)
 
 /**
  * Bytes of the heap, and beside it, that are there and were not before. Each time in a process of its own: in one that others
@@ -19,13 +21,13 @@ export const memory: Suite = {
   name: "memory",
   title: (options) =>
     `memory of each of ${unitsOf(options).toLocaleString("en")} queued units, their bodies aside, and of each of ${
-      GOPHERS.toLocaleString("en")
+      gophersOf(options).toLocaleString("en")
     } gophers`,
   columns: ["bytes"],
   run: async (options) => {
     const cases = [
       ...Object.keys(queued).map((name) => ({ name, count: unitsOf(options) })),
-      ...Object.keys(gophers).map((name) => ({ name, count: GOPHERS }))
+      ...Object.keys(gophers).map((name) => ({ name, count: gophersOf(options) }))
     ]
     const measured = Effect.forEach(cases, ({ count, name }) =>
       Effect.map(
