@@ -7,7 +7,7 @@ import type { Options, Suite } from "../suite.ts"
 import { check, naturals, synchronous, throughHerd } from "./units.ts"
 
 const SIZE = 16
-const repetitionsOf = ({ quick }: Options) => quick ? 1 : 5
+const repetitionsOf = ({ quick }: Options) => quick ? 1 : 3
 const unitsOf = ({ quick }: Options) => quick ? 50_000 : 500_000
 
 /** How many units it does, and what does them and adds up their results. */

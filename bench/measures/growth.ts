@@ -2,6 +2,8 @@ import { median, shuffled } from "../statistics.ts"
 import type { Options, Row, Suite } from "../suite.ts"
 import { check, immediate, naturals, synchronous, throughHerd } from "./units.ts"
 
+/** Units that are done before, of each load. */
+const WARM_UP = 20_000
 const roundsOf = ({ quick }: Options) => quick ? 1 : 3
 
 /** What a herd is given to do. */
@@ -52,25 +54,26 @@ const measured = async (
   baseOf: (costs: ReadonlyArray<number>) => number
 ): Promise<ReadonlyArray<Row>> => {
   for (const load of loads) await costOf({ ...load, units: Math.min(load.units, WARM_UP) })
-  const rounds = new Array<ReadonlyArray<Cost & { readonly ratio: number }>>()
+  const taken = loads.map(({ name }) => ({ name, costs: new Array<Cost>(), ratios: new Array<number>() }))
   for (let n = 0; n < roundsOf(options); n++) {
     const costs = await round(loads)
     const base = baseOf(costs.map(({ wall }) => wall))
-    rounds.push(costs.map((cost) => ({ ...cost, ratio: cost.wall / base })))
+    for (const [i, cost] of costs.entries()) {
+      taken[i]?.costs.push(cost)
+      taken[i]?.ratios.push(cost.wall / base)
+    }
   }
-  return loads.map(({ name }, i) => {
-    const costs = rounds.flatMap((round) => round[i] ?? [])
+  return taken.map(({ costs, name, ratios }) => {
     const { cpu, wall } = medianOf(costs)
-    return { name, values: [wall, cpu, median(costs.map(({ ratio }) => ratio))] }
+    return { name, values: [wall, cpu, median(ratios)] }
   })
 }
 
-const WARM_UP = 100_000
 const columns = ["wall µs", "CPU µs"]
 
 const SIZE = 16
-/** Units per count and round, or one run of more. */
-const ENOUGH = 1_000_000
+/** Units of each count in a round, save where one run has more. */
+const enoughOf = ({ quick }: Options) => quick ? 200_000 : 1_000_000
 
 /** Does a unit cost more where there are more of them? Bodies are made one by one, as they are sent. */
 export const growthByUnits: Suite = {
@@ -84,7 +87,7 @@ export const growthByUnits: Suite = {
       process: synchronous,
       units,
       size: SIZE,
-      times: Math.max(1, ENOUGH / units)
+      times: Math.max(1, enoughOf(options) / units)
     }))
     return measured(loads, options, ([first = Number.NaN]) => first)
   }
@@ -105,7 +108,7 @@ export const growthBySize: Suite = {
         process,
         units: unitsBySize(options),
         size,
-        times: 3
+        times: 1
       }))
       rows.push(...await measured(loads, options, (costs) => Math.min(...costs)))
     }
