@@ -29,12 +29,16 @@ const bytesEach = (count: number) =>
     return (after - before) / count
   })
 
+/** Undoing it all would take longer than all of this: the parent kills this process, or has itself been killed. */
+const untilKilled = Effect.async<never>(() => {
+  process.once("disconnect", () => process.exit())
+})
+
 const probe = Effect.gen(function*() {
   yield* Effect.scoped(bytesEach(WARM_UP))
   const bytes = yield* bytesEach(Number(count))
   process.send?.([bytes])
-  // Undoing it all would take longer than all of this: the parent ends this process.
-  yield* Effect.never
+  return yield* untilKilled
 })
 
 // What the herd of the warm-up leaves over is not worth a warning.

@@ -6,7 +6,7 @@ import type { Options, Row, Suite } from "../suite.ts"
 const MANY = 10_000
 const FEW = 16
 /** Of a resize between none and many, and of one by a single gopher, which is as much faster. */
-const repetitionsOf = ({ quick }: Options) => quick ? { many: 2, one: 200 } : { many: 9, one: 2_000 }
+const repetitionsOf = ({ quick }: Options) => quick ? { many: 1, one: 200 } : { many: 9, one: 2_000 }
 
 /** What units wait at. */
 class Gate {
