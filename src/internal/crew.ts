@@ -21,7 +21,7 @@ export class Crew<In, Out, E> {
   size = 0
   /** Gophers retire or have retired, and their fibers have not ended. */
   private leaving = 0
-  private readonly gophers = new Set<Gopher<In, Out, E>>()
+  private readonly gophers = new Map<Fiber.RuntimeFiber<unknown, unknown>, Gopher<In, Out, E>>()
   private readonly idle: Array<Gopher<In, Out, E>> = []
   private waking: Gopher<In, Out, E> | undefined = undefined
   private readonly resident: boolean
@@ -73,7 +73,7 @@ export class Crew<In, Out, E> {
   readonly disband: Effect.Effect<void> = Effect.suspend(() => {
     this.disbanded = true
     this.idle.length = 0
-    const gophers = Array.from(this.gophers)
+    const gophers = Array.from(this.gophers.values())
     for (const gopher of gophers) this.interrupt(gopher)
     return Effect.forEach(gophers, ({ fiber }) => fiber === undefined ? Effect.void : Fiber.await(fiber), {
       discard: true
@@ -88,9 +88,15 @@ export class Crew<In, Out, E> {
     if (gopher.work !== undefined) gopher.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
+  /** A fiber has forked. If it is a gopher's, the unit may leave children. */
+  forked(parent: Fiber.RuntimeFiber<unknown, unknown>): void {
+    const gopher = this.gophers.get(parent)
+    if (gopher !== undefined) gopher.forked = true
+  }
+
   /** The ids of the units that are being processed. */
   get workIds(): Array<string> {
-    return Array.from(this.gophers).flatMap(({ work }) => work === undefined ? [] : [work.id])
+    return Array.from(this.gophers.values()).flatMap(({ work }) => work === undefined ? [] : [work.id])
   }
 
   /** How many more than those at work could begin at once. */
@@ -106,14 +112,14 @@ export class Crew<In, Out, E> {
 
   /** Gophers that are still acquiring their resource have no unit to lose. */
   private retireUnready(): void {
-    for (const gopher of this.gophers) {
+    for (const gopher of this.gophers.values()) {
       if (this.surplus === 0) return
       if (!gopher.ready) this.retire(gopher)
     }
   }
 
   private interruptLatest(): void {
-    const busy = Array.from(this.gophers).filter((gopher) => !gopher.retired)
+    const busy = Array.from(this.gophers.values()).filter((gopher) => !gopher.retired)
     busy.sort((self, that) => that.startedAt - self.startedAt)
     for (const gopher of busy.slice(0, this.surplus)) {
       gopher.putBack = true
@@ -179,10 +185,10 @@ export class Crew<In, Out, E> {
 
   private spawn(): Gopher<In, Out, E> {
     const gopher = new Gopher<In, Out, E>()
-    this.gophers.add(gopher)
-    gopher.fiber = this.born(gopher)
-    gopher.fiber.addObserver((exit) => {
-      this.gophers.delete(gopher)
+    const fiber = gopher.fiber = this.born(gopher)
+    this.gophers.set(fiber, gopher)
+    fiber.addObserver((exit) => {
+      this.gophers.delete(fiber)
       if (gopher.retired) this.leaving--
       if (this.waking === gopher) this.waking = undefined
       // An idle gopher ends only after it was woken: somebody else has interrupted its fiber.

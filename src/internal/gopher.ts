@@ -1,5 +1,4 @@
 import type * as Cause from "effect/Cause"
-import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -8,7 +7,6 @@ import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import * as Supervisor from "effect/Supervisor"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
@@ -62,28 +60,6 @@ export interface Host<In, Out, E, R> {
 }
 
 /**
- * Notices when a gopher's fiber forks. Asking a fiber for its children costs more than a small unit, so the loop asks
- * only then.
- */
-class ForkWatch<In, Out, E> extends Supervisor.AbstractSupervisor<void> {
-  readonly value = Effect.void
-  private readonly gopher: Gopher<In, Out, E>
-
-  constructor(gopher: Gopher<In, Out, E>) {
-    super()
-    this.gopher = gopher
-  }
-
-  override onStart<A, E, R>(
-    _context: Context.Context<R>,
-    _effect: Effect.Effect<A, E, R>,
-    parent: Option.Option<Fiber.RuntimeFiber<unknown, unknown>>
-  ): void {
-    if (Option.isSome(parent) && parent.value === this.gopher.fiber) this.gopher.forked = true
-  }
-}
-
-/**
  * What the fiber of a gopher with a plain `process` runs.
  *
  * @internal
@@ -93,10 +69,7 @@ export const live = <In, Out, E, R>(
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>
 ): Effect.Effect<void, never, R> =>
-  Effect.supervised(
-    Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs)),
-    new ForkWatch(gopher)
-  )
+  Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs))
 
 /**
  * What the fiber of a gopher with a resource runs: acquire, live, release.

@@ -21,6 +21,7 @@ import { Backlog } from "./backlog.ts"
 import { changesOf } from "./changes.ts"
 import { Condition } from "./condition.ts"
 import { Crew } from "./crew.ts"
+import { watchingForks } from "./forks.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import { History } from "./history.ts"
@@ -76,7 +77,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.options = options
     this.settings = settings
     this.tracing = settings.tracing
-    this.runtime = runtime
+    this.runtime = watchingForks(runtime, (parent) => this.crew.forked(parent))
     this.queue = parts.queue
     this.backlog = backlog
     this.turn = turn
