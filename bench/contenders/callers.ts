@@ -1,0 +1,37 @@
+import { Effect } from "effect"
+import type { Work } from "../work.ts"
+
+/**
+ * Those who wait for a result before they ask for the next are as many as keep a pool busy, and then some: four to a place.
+ * A fiber for each unit, all waiting at once, would be measuring the memory that they take.
+ */
+const callersOf = (work: Work): number => 4 * work.size
+
+/** Callers that are loops and await promises. Resolves to the sum of what they got. */
+export const byCallers = async (work: Work, call: (n: number) => Promise<number>): Promise<number> => {
+  let sum = 0
+  const bodies = work.bodies.values()
+  const caller = async () => {
+    for (const n of bodies) {
+      const result = await call(n)
+      sum += result
+    }
+  }
+  await Promise.all(Array.from({ length: callersOf(work) }, caller))
+  return sum
+}
+
+/** Callers that are fibers. */
+export const byFibers = <E>(work: Work, call: (n: number) => Effect.Effect<number, E>): Effect.Effect<number, E> =>
+  sumOfEach(work, call, callersOf(work))
+
+/** The sum of what `Effect.forEach` comes by. */
+export const sumOfEach = <E>(
+  { bodies }: Work,
+  unit: (n: number) => Effect.Effect<number, E>,
+  concurrency: number
+): Effect.Effect<number, E> => {
+  let sum = 0
+  const add = (n: number) => Effect.map(unit(n), (result) => sum += result)
+  return Effect.map(Effect.forEach(bodies, add, { concurrency, discard: true }), () => sum)
+}

@@ -1,0 +1,125 @@
+import { median, shuffled } from "./statistics.ts"
+import type { Options, Row, Suite } from "./suite.ts"
+import type { Work, Works } from "./work.ts"
+
+/** Runs all the units, with bounded concurrency, and resolves to the sum of the results. */
+export interface Contender {
+  readonly name: string
+  readonly run: (work: Work) => Promise<number>
+  /** Gets one in so many of the units, since it would take too long for all of them. What is compared is time per unit. */
+  readonly oneIn?: number
+}
+
+export const oneIn = (oneIn: number, contender: Contender): Contender => ({ ...contender, oneIn })
+
+/** What a race is run on, and what to do when it is over. */
+export interface Stage {
+  readonly work: Works
+  readonly close: () => Promise<void>
+}
+
+export interface Race {
+  /** As of a Suite. */
+  readonly name: string
+  /** What is raced: `synchronous units, size 16`. Their number is put before it. */
+  readonly of: string
+  readonly units: number
+  readonly contenders: ReadonlyArray<Contender>
+  /** Names of contenders that the others are compared with: how many times as fast. */
+  readonly against: ReadonlyArray<string>
+  /** The same, for processor time: how many times as much. */
+  readonly cpuAgainst?: ReadonlyArray<string>
+  /** What a unit is called. */
+  readonly unit?: string
+}
+
+interface Timing {
+  /** Microseconds a unit. */
+  readonly wall: number
+  /** Of the whole process, garbage collection included. */
+  readonly cpu: number
+}
+
+const unitsOf = ({ units }: Race, { quick }: Options) => quick ? units / 10 : units
+const repetitionsOf = ({ quick }: Options) => quick ? 3 : 5
+
+const figure = (n: number) => n.toLocaleString("en")
+
+const time = async (contender: Contender, work: Work): Promise<Timing> => {
+  globalThis.gc?.()
+  const units = work.bodies.length
+  const cpuBefore = process.cpuUsage()
+  const began = performance.now()
+  const sum = await contender.run(work)
+  const wall = (performance.now() - began) * 1_000
+  const cpu = process.cpuUsage(cpuBefore)
+  if (sum !== work.sum) throw new Error(`expected ${contender.name} to sum to ${work.sum}, got ${sum}`)
+  return { wall: wall / units, cpu: (cpu.user + cpu.system) / units }
+}
+
+/** The timings of each contender, repetition by repetition. The first repetition warms up and doesn't count. */
+const timings = async (race: Race, works: Works, options: Options): Promise<Map<string, ReadonlyArray<Timing>>> => {
+  const all = new Map(race.contenders.map(({ name }) => [name, new Array<Timing>()]))
+  for (let repetition = 0; repetition <= repetitionsOf(options); repetition++) {
+    for (const contender of shuffled(race.contenders)) {
+      const timing = await time(contender, works(unitsOf(race, options) / (contender.oneIn ?? 1)))
+      if (repetition > 0) all.get(contender.name)?.push(timing)
+    }
+  }
+  return all
+}
+
+/** Of two contenders in the same repetition, so that both had the same of what else went on in the machine. */
+const medianRatio = (
+  own: ReadonlyArray<Timing>,
+  other: ReadonlyArray<Timing> = [],
+  ratio: (own: Timing, other: Timing) => number
+): number =>
+  median(own.flatMap((timing, repetition) => {
+    const against = other[repetition]
+    return against === undefined ? [] : [ratio(timing, against)]
+  }))
+
+/** Contenders at one kind of work on a stage, which is set for it and struck afterwards. */
+export const stagedRace = (race: Race, open: (units: number) => Promise<Stage>): Suite => {
+  const { against, cpuAgainst = [], unit = "unit" } = race
+  const rows = (all: Map<string, ReadonlyArray<Timing>>, options: Options): ReadonlyArray<Row> =>
+    race.contenders.map(({ name, oneIn }) => {
+      const own = all.get(name) ?? []
+      const perSecond = own.map(({ wall }) => 1_000 / wall)
+      return {
+        name: oneIn === undefined ? name : `${name} (${figure(unitsOf(race, options) / oneIn)})`,
+        values: [
+          median(perSecond),
+          Math.min(...perSecond),
+          Math.max(...perSecond),
+          median(own.map(({ cpu }) => cpu)),
+          ...against.map((name) => medianRatio(own, all.get(name), (own, other) => other.wall / own.wall)),
+          ...cpuAgainst.map((name) => medianRatio(own, all.get(name), (own, other) => own.cpu / other.cpu))
+        ]
+      }
+    })
+  return {
+    name: race.name,
+    title: (options) => `${figure(unitsOf(race, options))} ${race.of}, median of ${repetitionsOf(options)}`,
+    columns: [
+      `k ${unit}s/s`,
+      "min",
+      "max",
+      `CPU µs/${unit}`,
+      ...against.map((name) => `x ${name}`),
+      ...cpuAgainst.map((name) => `CPU x ${name}`)
+    ],
+    run: async (options) => {
+      const stage = await open(unitsOf(race, options))
+      try {
+        return rows(await timings(race, stage.work, options), options)
+      } finally {
+        await stage.close()
+      }
+    }
+  }
+}
+
+/** Contenders at one kind of work. */
+export const race = (race: Race, work: Works): Suite => stagedRace(race, async () => ({ work, close: async () => {} }))

@@ -1,0 +1,96 @@
+/**
+ * Who races at what. Every contender is used as its own documentation recommends. One that is very slow gets fewer of the
+ * units, not so few that it doesn't fill its places: its name then says how many.
+ */
+import { asyncQueue } from "./contenders/asyncQueue.ts"
+import { bottleneck } from "./contenders/bottleneck.ts"
+import { boundedQueue, forEach, forEachRetry, semaphore, streamMapEffect } from "./contenders/effect.ts"
+import { fastqPromise } from "./contenders/fastq.ts"
+import { herdDiscard, herdRun, herdSend, herdSendAll, herdStream } from "./contenders/herd.ts"
+import { pLimitMap } from "./contenders/pLimit.ts"
+import { pQueue, pQueueAdd, pQueueRetry } from "./contenders/pQueue.ts"
+import { type Contender, oneIn, type Race, race, stagedRace } from "./race.ts"
+import type { Suite } from "./suite.ts"
+import { withBackoff, withoutBackoff } from "./work.ts"
+import { immediate, rawTimer, timer } from "./works/callbacks.ts"
+import { failing } from "./works/failing.ts"
+import { files } from "./works/files.ts"
+import { requests } from "./works/requests.ts"
+import { synchronous } from "./works/synchronous.ts"
+
+const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, oneIn(10, bottleneck)]
+const herds: ReadonlyArray<Contender> = [herdSend, herdSendAll, herdRun, herdStream, herdDiscard]
+
+/** All that there are. */
+const everyone: Pick<Race, "contenders" | "against"> = {
+  contenders: [
+    ...promises,
+    forEach,
+    oneIn(5, forEachRetry),
+    oneIn(2, semaphore),
+    oneIn(100, streamMapEffect),
+    oneIn(10, boundedQueue),
+    ...herds
+  ],
+  against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach"]
+}
+
+const retrying: Pick<Race, "contenders" | "against"> = {
+  contenders: [pQueueRetry, forEachRetry, herdSend, herdSendAll],
+  against: ["p-queue + retry loop", "Effect.forEach + retry"]
+}
+
+export const races: ReadonlyArray<Suite> = [
+  race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone }, synchronous),
+  race({ name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone }, immediate),
+  race({
+    name: "timer",
+    of: "units of 1 ms, size 1,000, by Effect.sleep and, for promises, setTimeout",
+    units: 50_000,
+    ...everyone
+  }, timer),
+  race({ name: "rawTimer", of: "units of 1 ms, size 1,000, by setTimeout", units: 50_000, ...everyone }, rawTimer),
+  race({
+    name: "failing",
+    of: "synchronous units, size 16, 10 % fail one to three times, retried at once",
+    units: 50_000,
+    ...retrying
+  }, failing(withoutBackoff)),
+  race({
+    name: "backoff",
+    of: "synchronous units, size 16, 10 % fail one to three times, retried after 5, 10 and 20 ms",
+    units: 10_000,
+    ...retrying
+  }, failing(withBackoff)),
+  race({
+    name: "run",
+    of: "synchronous units, size 16, 64 callers, each of which waits for its result",
+    units: 50_000,
+    contenders: [pQueueAdd, semaphore, herdRun],
+    against: ["p-queue.add", "Semaphore"]
+  }, synchronous),
+  race({
+    name: "stream",
+    of: "synchronous units, size 16, from a Stream into a Stream",
+    units: 100_000,
+    contenders: [oneIn(100, streamMapEffect), herdStream],
+    against: ["Stream.mapEffect"]
+  }, synchronous),
+  stagedRace({
+    name: "http",
+    of: "HTTP requests over loopback to a server in another process, size 64",
+    unit: "request",
+    units: 10_000,
+    contenders: [pQueue, fastqPromise, asyncQueue, forEach, herdSendAll, herdRun],
+    against: ["p-queue", "Effect.forEach"],
+    cpuAgainst: ["p-queue", "Effect.forEach"]
+  }, requests),
+  stagedRace({
+    name: "files",
+    of: "files of 64 kB, SHA-256, size 8",
+    unit: "file",
+    units: 2_000,
+    contenders: [pQueue, pLimitMap, fastqPromise, asyncQueue, forEach, herdSendAll, herdStream],
+    against: ["p-queue", "Effect.forEach"]
+  }, files)
+]
