@@ -6,11 +6,11 @@ import type { Work, Works } from "./work.ts"
 export interface Contender {
   readonly name: string
   readonly run: (work: Work) => Promise<number>
-  /** Gets one in so many of the units, since it would take too long for all of them. What is compared is time per unit. */
-  readonly oneIn?: number
+  /** Gets no more units than these, since more would take it too long. What is compared is time per unit. */
+  readonly atMost?: number
 }
 
-export const oneIn = (oneIn: number, contender: Contender): Contender => ({ ...contender, oneIn })
+export const atMost = (atMost: number, contender: Contender): Contender => ({ ...contender, atMost })
 
 /** What a race is run on, and what to do when it is over. */
 export interface Stage {
@@ -40,7 +40,7 @@ interface Timing {
   readonly cpu: number
 }
 
-const unitsOf = ({ units }: Race, { quick }: Options) => quick ? units / 10 : units
+const unitsOf = ({ units }: Race, { quick }: Options, atMost = units) => Math.min(units, atMost) / (quick ? 10 : 1)
 const repetitionsOf = ({ quick }: Options) => quick ? 3 : 5
 
 const figure = (n: number) => n.toLocaleString("en")
@@ -62,7 +62,7 @@ const timings = async (race: Race, works: Works, options: Options): Promise<Map<
   const all = new Map(race.contenders.map(({ name }) => [name, new Array<Timing>()]))
   for (let repetition = 0; repetition <= repetitionsOf(options); repetition++) {
     for (const contender of shuffled(race.contenders)) {
-      const timing = await time(contender, works(unitsOf(race, options) / (contender.oneIn ?? 1)))
+      const timing = await time(contender, works(unitsOf(race, options, contender.atMost)))
       if (repetition > 0) all.get(contender.name)?.push(timing)
     }
   }
@@ -84,11 +84,11 @@ const medianRatio = (
 export const stagedRace = (race: Race, open: (units: number) => Promise<Stage>): Suite => {
   const { against, cpuAgainst = [], unit = "unit" } = race
   const rows = (all: Map<string, ReadonlyArray<Timing>>, options: Options): ReadonlyArray<Row> =>
-    race.contenders.map(({ name, oneIn }) => {
+    race.contenders.map(({ atMost, name }) => {
       const own = all.get(name) ?? []
       const perSecond = own.map(({ wall }) => 1_000 / wall)
       return {
-        name: oneIn === undefined ? name : `${name} (${figure(unitsOf(race, options) / oneIn)})`,
+        name: atMost === undefined ? name : `${name} (${figure(unitsOf(race, options, atMost))} ${unit}s)`,
         values: [
           median(perSecond),
           Math.min(...perSecond),

@@ -1,6 +1,6 @@
 /**
- * Who races at what. Every contender is used as its own documentation recommends. One that is very slow gets fewer of the
- * units, not so few that it doesn't fill its places: its name then says how many.
+ * Who races at what. Every contender is used as its own documentation recommends. One that is slow gets fewer of
+ * the units: its name then says how many.
  */
 import { asyncQueue } from "./contenders/asyncQueue.ts"
 import { bottleneck } from "./contenders/bottleneck.ts"
@@ -9,7 +9,7 @@ import { fastqPromise } from "./contenders/fastq.ts"
 import { herdDiscard, herdRun, herdSend, herdSendAll, herdStream } from "./contenders/herd.ts"
 import { pLimitMap } from "./contenders/pLimit.ts"
 import { pQueue, pQueueAdd, pQueueRetry } from "./contenders/pQueue.ts"
-import { type Contender, oneIn, type Race, race, stagedRace } from "./race.ts"
+import { atMost, type Contender, type Race, race, stagedRace } from "./race.ts"
 import type { Suite } from "./suite.ts"
 import { withBackoff, withoutBackoff } from "./work.ts"
 import { immediate, rawTimer, timer } from "./works/callbacks.ts"
@@ -18,7 +18,7 @@ import { files } from "./works/files.ts"
 import { requests } from "./works/requests.ts"
 import { synchronous } from "./works/synchronous.ts"
 
-const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, oneIn(10, bottleneck)]
+const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, atMost(500, bottleneck)]
 const herds: ReadonlyArray<Contender> = [herdSend, herdSendAll, herdRun, herdStream, herdDiscard]
 
 /** All that there are. */
@@ -26,10 +26,10 @@ const everyone: Pick<Race, "contenders" | "against"> = {
   contenders: [
     ...promises,
     forEach,
-    oneIn(5, forEachRetry),
-    oneIn(2, semaphore),
-    oneIn(100, streamMapEffect),
-    oneIn(10, boundedQueue),
+    atMost(20_000, forEachRetry),
+    atMost(20_000, semaphore),
+    atMost(1_000, streamMapEffect),
+    atMost(20_000, boundedQueue),
     ...herds
   ],
   against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach"]
@@ -73,7 +73,7 @@ export const races: ReadonlyArray<Suite> = [
     name: "stream",
     of: "synchronous units, size 16, from a Stream into a Stream",
     units: 100_000,
-    contenders: [oneIn(100, streamMapEffect), herdStream],
+    contenders: [atMost(1_000, streamMapEffect), herdStream],
     against: ["Stream.mapEffect"]
   }, synchronous),
   stagedRace({

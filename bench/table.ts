@@ -1,6 +1,7 @@
-/** Three digits or more of a number: 0.52, 15.3, 1,234. */
+/** As many digits of a number as say something: 0.0034, 0.52, 15.3, 1,234. */
 export const figure = (value: number): string => {
   if (!Number.isFinite(value)) return "–"
+  if (Math.abs(value) < 0.1) return value.toLocaleString("en", { maximumSignificantDigits: 2 })
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })
 }

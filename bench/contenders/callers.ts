@@ -2,10 +2,12 @@ import { Effect } from "effect"
 import type { Work } from "../work.ts"
 
 /**
- * Those who wait for a result before they ask for the next are as many as keep a pool busy, and then some: four to a place.
- * A fiber for each unit, all waiting at once, would be measuring the memory that they take.
+ * Of those who wait for a result before they ask for the next, so many are in line while all places are taken. With a caller
+ * for each unit, all at once, one would measure the memory that they take.
  */
-const callersOf = (work: Work): number => 4 * work.size
+const IN_LINE = 48
+
+const callersOf = (work: Work): number => work.size + IN_LINE
 
 /** Callers that are loops and await promises. Resolves to the sum of what they got. */
 export const byCallers = async (work: Work, call: (n: number) => Promise<number>): Promise<number> => {

@@ -12,7 +12,7 @@ export const forEachRetry: Contender = {
   run: (work) => Effect.runPromise(sumOfEach(work, (n) => Effect.retry(work.effect(n), work.retry.schedule), work.size))
 }
 
-/** As many fibers contend for its permits as there are callers: one for each unit would all be alive at once. */
+/** As many fibers want its permits as there are callers elsewhere: one for each unit would all be alive at once. */
 export const semaphore: Contender = {
   name: "Semaphore",
   run: (work) =>
