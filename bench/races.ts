@@ -2,7 +2,7 @@
  * Who races at what. Every contender is used as its own documentation recommends. One that is slow gets fewer of
  * the units: its name then says how many.
  */
-import { asyncQueue } from "./contenders/asyncQueue.ts"
+import { asyncQueue, asyncQueueCallback } from "./contenders/asyncQueue.ts"
 import { bottleneck } from "./contenders/bottleneck.ts"
 import { boundedQueue, forEach, forEachRetry, semaphore, streamMapEffect } from "./contenders/effect.ts"
 import { fastqPromise } from "./contenders/fastq.ts"
@@ -18,38 +18,52 @@ import { files } from "./works/files.ts"
 import { requests } from "./works/requests.ts"
 import { synchronous } from "./works/synchronous.ts"
 
-const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, atMost(500, bottleneck)]
+const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, atMost(200, bottleneck)]
 const herds: ReadonlyArray<Contender> = [herdSend, herdSendAll, herdRun, herdStream, herdDiscard]
 
-/** All that there are. */
-const everyone: Pick<Race, "contenders" | "against"> = {
+type Field = Pick<Race, "contenders" | "against">
+
+/** All that there are, and those that only some work is for. */
+const everyone = (...more: ReadonlyArray<Contender>): Field => ({
   contenders: [
     ...promises,
+    ...more,
     forEach,
     atMost(20_000, forEachRetry),
-    atMost(20_000, semaphore),
-    atMost(1_000, streamMapEffect),
+    atMost(2_000, semaphore),
+    atMost(500, streamMapEffect),
     atMost(20_000, boundedQueue),
     ...herds
   ],
-  against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach"]
-}
+  against: ["p-queue", "fastq.promise", "async.queue", ...more.map(({ name }) => name), "Effect.forEach"]
+})
 
-const retrying: Pick<Race, "contenders" | "against"> = {
+const retrying: Field = {
   contenders: [pQueueRetry, forEachRetry, herdSend, herdSendAll],
   against: ["p-queue + retry loop", "Effect.forEach + retry"]
 }
 
 export const races: ReadonlyArray<Suite> = [
-  race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone }, synchronous),
-  race({ name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone }, immediate),
+  race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone() }, synchronous),
+  race(
+    { name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone(asyncQueueCallback) },
+    immediate
+  ),
   race({
     name: "timer",
     of: "units of 1 ms, size 1,000, by Effect.sleep and, for promises, setTimeout",
     units: 50_000,
-    ...everyone
+    ...everyone(asyncQueueCallback)
   }, timer),
-  race({ name: "rawTimer", of: "units of 1 ms, size 1,000, by setTimeout", units: 50_000, ...everyone }, rawTimer),
+  race(
+    {
+      name: "rawTimer",
+      of: "units of 1 ms, size 1,000, by setTimeout",
+      units: 50_000,
+      ...everyone(asyncQueueCallback)
+    },
+    rawTimer
+  ),
   race({
     name: "failing",
     of: "synchronous units, size 16, 10 % fail one to three times, retried at once",

@@ -71,6 +71,7 @@ const targets: ReadonlyArray<Target> = [
   ratio("setImmediate", "immediate", "herd, sendAll", "p-queue", 1.5, 2.5),
   ratio("setImmediate", "immediate", "herd, sendAll", "Effect.forEach", 1, 1.3),
   ratio("setImmediate", "immediate", "herd, sendAll", "async.queue", 0.8, 1),
+  ratio("setImmediate", "immediate", "herd, sendAll", "async.queue, callbacks", 0.8, 1),
   ratio("1 ms, Effect.sleep", "timer", "herd, sendAll", "p-queue", 0.5, 1),
   ratio("1 ms, Effect.sleep", "timer", "herd, sendAll", "Effect.forEach", 1.2, 1.5),
   ratio("1 ms, raw timer", "rawTimer", "herd, sendAll", "p-queue", 1.4),
