@@ -32,7 +32,7 @@ const everyone = (...more: ReadonlyArray<Contender>): Field => ({
     atMost(20_000, forEachRetry),
     atMost(2_000, semaphore),
     atMost(500, streamMapEffect),
-    atMost(20_000, boundedQueue),
+    atMost(10_000, boundedQueue),
     ...herds
   ],
   against: ["p-queue", "fastq.promise", "async.queue", ...more.map(({ name }) => name), "Effect.forEach"]
@@ -52,14 +52,14 @@ export const races: ReadonlyArray<Suite> = [
   race({
     name: "timer",
     of: "units of 1 ms, size 1,000, by Effect.sleep and, for promises, setTimeout",
-    units: 50_000,
+    units: 30_000,
     ...everyone(asyncQueueCallback)
   }, timer),
   race(
     {
       name: "rawTimer",
       of: "units of 1 ms, size 1,000, by setTimeout",
-      units: 50_000,
+      units: 30_000,
       ...everyone(asyncQueueCallback)
     },
     rawTimer

@@ -18,7 +18,7 @@ interface Target {
 
 export interface Judged extends Target {
   readonly measured: number
-  readonly verdict: "aim" | "met" | "missed" | "not found"
+  readonly verdict: "aim" | "met" | "missed" | "not measured"
 }
 
 /** How many times as fast as another contender. */
@@ -85,19 +85,19 @@ const targets: ReadonlyArray<Target> = [
   bound("memory of a queued unit", "memory", "queued unit", "bytes", "B", 16, 8),
   bound("memory of an idle gopher", "memory", "idle gopher", "bytes", "B", 4_096, 0),
   bound("resize to 10,000", "resize", "0 to 10,000", "µs to return", "µs", 5_000, 1_000),
-  bound("longest block, synchronous", "eventLoop", "herd", "longest block ms", "ms", 40, 15),
-  bound("GET /herd while saturated, p99", "eventLoop", "herd", "GET /herd p99 ms", "ms", 100, 30),
-  bound("10k to 5M units, cost of one", "growthByUnits", "herd, sendAll", "ratio max/10k", "x", 1.3, 1.1)
+  bound("longest block, synchronous", "eventLoop", "herd.sendAll", "longest block ms", "ms", 40, 15),
+  bound("GET /herd while saturated, p99", "answers", "GET /herd, herd saturated", "p99 ms", "ms", 100, 30),
+  bound("cost of a unit at 5M units, by 10k", "growthByUnits", "5,000,000 units", "x the first", "x", 1.3, 1.1)
 ]
 
 const verdict = ({ aim, atLeast, better }: Target, measured: number): Judged["verdict"] => {
   const reaches = (target: number) => better === "more" ? measured >= target : measured <= target
-  if (Number.isNaN(measured)) return "not found"
+  if (Number.isNaN(measured)) return "not measured"
   if (aim !== undefined && reaches(aim)) return "aim"
   return reaches(atLeast) ? "met" : "missed"
 }
 
-/** Leaves out what its suite would have measured, had it been run. */
+/** Leaves out what is of suites that were not run. */
 export const judge = (results: ReadonlyArray<SuiteResult>): ReadonlyArray<Judged> =>
   targets.flatMap((target) => {
     const suite = results.find(({ name }) => name === target.suite)
