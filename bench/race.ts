@@ -41,7 +41,7 @@ interface Timing {
 }
 
 const unitsOf = ({ units }: Race, { quick }: Options, atMost = units) => Math.min(units, atMost) / (quick ? 10 : 1)
-const repetitionsOf = ({ quick }: Options) => quick ? 3 : 5
+const repetitionsOf = ({ quick }: Options) => quick ? 2 : 5
 
 const figure = (n: number) => n.toLocaleString("en")
 

@@ -116,7 +116,7 @@ export const targetRow = (judged: Judged): ReadonlyArray<string> => {
     work,
     against,
     verdict,
-    `${figure(measured)} ${unit}`,
+    Number.isNaN(measured) ? "" : `${figure(measured)} ${unit}`,
     bound(atLeast),
     aim === undefined ? "" : bound(aim)
   ]
