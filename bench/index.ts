@@ -10,6 +10,12 @@
  * results add up to is checked. Read the ratios: times differ from machine to machine and from run to run.
  */
 import { readArguments } from "./arguments.ts"
+import { answers } from "./measures/answers.ts"
+import { eventLoop } from "./measures/eventLoop.ts"
+import { growthBySize, growthByUnits } from "./measures/growth.ts"
+import { latency } from "./measures/latency.ts"
+import { memory } from "./measures/memory.ts"
+import { resize } from "./measures/resize.ts"
 import { races } from "./races.ts"
 import { runSuite, type SuiteResult, writeResults } from "./results.ts"
 import type { Suite } from "./suite.ts"
@@ -17,8 +23,14 @@ import { figure, table } from "./table.ts"
 import { judge, targetColumns, targetRow } from "./targets.ts"
 
 const all: ReadonlyArray<Suite> = [
-  ...races
-  // Measures of the herd alone come here.
+  ...races,
+  latency,
+  resize,
+  memory,
+  eventLoop,
+  answers,
+  growthByUnits,
+  growthBySize
 ]
 
 const main = async (): Promise<void> => {

@@ -16,7 +16,7 @@ import { immediate, rawTimer, timer } from "./works/callbacks.ts"
 import { failing } from "./works/failing.ts"
 import { files } from "./works/files.ts"
 import { requests } from "./works/requests.ts"
-import { synchronous } from "./works/synchronous.ts"
+import { suspended, synchronous } from "./works/synchronous.ts"
 
 const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, atMost(200, bottleneck)]
 const herds: ReadonlyArray<Contender> = [herdSend, herdSendAll, herdRun, herdStream, herdDiscard]
@@ -45,6 +45,13 @@ const retrying: Field = {
 
 export const races: ReadonlyArray<Suite> = [
   race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone() }, synchronous),
+  race({
+    name: "suspended",
+    of: "synchronous units that run as an Effect, size 16",
+    units: 200_000,
+    contenders: [pQueue, fastqPromise, asyncQueue, forEach, herdSend, herdSendAll],
+    against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach"]
+  }, suspended),
   race(
     { name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone(asyncQueueCallback) },
     immediate

@@ -1,7 +1,7 @@
 import type { SuiteResult } from "./results.ts"
 import { figure } from "./table.ts"
 
-/** What the benchmark is to show, as issue 4 has it. */
+/** What the benchmark is to show. */
 interface Target {
   readonly work: string
   readonly against: string

@@ -3,7 +3,7 @@ import { Chunk, Deferred, Effect, Exit, Fiber, LogLevel, Metric, Stream, TestClo
 import { Herd, HerdMetrics } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
-import { turns } from "./utils/stage.ts"
+import { turns, until } from "./utils/stage.ts"
 
 /** A resource that numbers itself, and notes its birth and its end. */
 const makeResource = () => {
@@ -35,6 +35,24 @@ describe("a gopher that owns a resource", () => {
       assert.strictEqual((yield* herd.state).live, 3)
       for (let n = 0; n < 9; n++) assert.match(yield* herd.run(n), new RegExp(`^${n} by [123]$`))
       assert.deepStrictEqual(events, ["+1", "+2", "+3"])
+    }))
+
+  it.scoped("is made with 63 others in each turn of the event loop, so that a large herd does not hold it up (G13)", () =>
+    Effect.gen(function*() {
+      const { acquire, events } = makeResource()
+      const herd = yield* Herd.make({ gopher: Effect.as(acquire, (n: number) => Effect.succeed(n)), size: 0 })
+      yield* turns
+      yield* herd.resize(1_000)
+      assert.strictEqual((yield* herd.state).live, 64)
+      yield* until(() => events.length === 1_000)
+      assert.strictEqual((yield* herd.state).live, 1_000)
+      yield* herd.resize(0)
+      yield* herd.settled
+      yield* herd.resize(100)
+      yield* herd.resize(70)
+      yield* until(() => events.length === 2_070)
+      yield* turns
+      assert.strictEqual((yield* herd.state).live, 70)
     }))
 
   it.scoped("releases it when the gopher retires, and acquires another when the herd grows (G5)", () =>

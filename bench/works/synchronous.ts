@@ -7,3 +7,10 @@ export const synchronous = ofNumbers({
   effect: (n) => Effect.succeed(resultOf(n)),
   promise: (n) => Promise.resolve(resultOf(n))
 })
+
+/** The same, but what a unit does is done when its Effect runs, not before. */
+export const suspended = ofNumbers({
+  size: 16,
+  effect: (n) => Effect.sync(() => resultOf(n)),
+  promise: async (n) => resultOf(n)
+})

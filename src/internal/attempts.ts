@@ -116,12 +116,12 @@ export class Attempts<In, Out, E, R> {
     const work = this.begin(gopher, unit, job)
     this.onStarted()
     const attempt: Effect.Effect<Out, E, R> = process(work.body, work)
-    if (!Effect.isEffect(attempt)) {
-      return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
-    }
     if (this.plain && isEnded(attempt) && Exit.isSuccess(attempt)) {
       this.settle(gopher, this.conclude(gopher, attempt))
       return undefined
+    }
+    if (!Effect.isEffect(attempt)) {
+      return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
     }
     gopher.touched = true
     return this.plain ? attempt : this.decorate(gopher, work, attempt)

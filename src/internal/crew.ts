@@ -8,10 +8,13 @@ import { Gopher } from "./gopher.ts"
 /** Idle gophers beyond so many end: a fiber takes some 3 kB, and making one costs about as much as ten small units. */
 const IDLE = 64
 
+/** So many gophers that own a resource are made in one turn of the event loop: 10,000 at once would hold it up for 0.1 s. */
+const BIRTHS = 64
+
 /**
  * The gophers of a herd: how many there should be, which there are, and who wakes whom.
  *
- * Gophers of a plain `process` are made when work asks for them; those that own a resource exist from the start. An idle
+ * Gophers of a plain `process` are made when work asks for them; those that own a resource are there before it. An idle
  * gopher costs nothing: it waits in a list, and the one that was idle last is woken first. Whoever adds work wakes at most one
  * gopher, and each gopher that starts a unit wakes the next: a burst of units that end at once is done by one of them.
  *
@@ -28,13 +31,16 @@ export class Crew<In, Out, E> {
   private readonly ready: () => boolean
   private readonly born: (gopher: Gopher<In, Out, E>) => Fiber.RuntimeFiber<void>
   private readonly died: (gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>) => void
+  private readonly askForTurn: () => void
   private disbanded = false
+  /** Those in this turn. */
+  private births = 0
 
   /** No more gophers are live than the size allows. */
   readonly settled = new Condition(() => this.live <= this.size)
 
   constructor(options: {
-    /** They own a resource: born at once, and never ended for being idle. */
+    /** They own a resource: they are there before there is work, and never ended for being idle. */
     readonly resident: boolean
     /** May a unit start now? */
     readonly ready: () => boolean
@@ -42,11 +48,14 @@ export class Crew<In, Out, E> {
     readonly born: (gopher: Gopher<In, Out, E>) => Fiber.RuntimeFiber<void>
     /** The fiber has ended. */
     readonly died: (gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>) => void
+    /** There is something to do at the end of the turn. */
+    readonly askForTurn: () => void
   }) {
     this.resident = options.resident
     this.ready = options.ready
     this.born = options.born
     this.died = options.died
+    this.askForTurn = options.askForTurn
   }
 
   get live(): number {
@@ -179,8 +188,23 @@ export class Crew<In, Out, E> {
     wake?.()
   }
 
+  /** A turn of the event loop has ended. */
+  endOfTurn(): void {
+    this.births = 0
+    this.fill()
+    this.signal()
+  }
+
   private fill(): void {
-    while (this.resident && !this.disbanded && this.live < this.size) this.spawn()
+    while (this.lacks && this.births < BIRTHS) {
+      this.births++
+      this.spawn()
+    }
+    if (this.lacks) this.askForTurn()
+  }
+
+  private get lacks(): boolean {
+    return this.resident && !this.disbanded && this.live < this.size
   }
 
   private spawn(): Gopher<In, Out, E> {

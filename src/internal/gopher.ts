@@ -68,8 +68,7 @@ export const live = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>
-): Effect.Effect<void, never, R> =>
-  Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs))
+): Effect.Effect<void, never, R> => Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs))
 
 /**
  * What the fiber of a gopher with a resource runs: acquire, live, release.

@@ -118,7 +118,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       died: (gopher, exit) => {
         turn.begin()
         this.attempts.abandoned(gopher, exit)
-      }
+      },
+      askForTurn: () => turn.begin()
     })
   }
 
@@ -351,7 +352,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   private endOfTurn(): void {
     this.flush()
     if (this.buffer?.flush() === true) this.turn.begin()
-    this.crew.signal()
+    this.crew.endOfTurn()
   }
 
   flush(): void {
