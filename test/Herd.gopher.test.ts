@@ -3,7 +3,7 @@ import { Chunk, Deferred, Effect, Exit, Fiber, LogLevel, Metric, Stream, TestClo
 import { Herd, HerdMetrics } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
-import { turns, until } from "./utils/stage.ts"
+import { turns } from "./utils/stage.ts"
 
 /** A resource that numbers itself, and notes its birth and its end. */
 const makeResource = () => {
@@ -44,13 +44,13 @@ describe("a gopher that owns a resource", () => {
       yield* turns
       yield* herd.resize(1_000)
       assert.strictEqual((yield* herd.state).live, 64)
-      yield* until(() => events.length === 1_000)
+      yield* Effect.repeat(turns, { until: () => events.length === 1_000 })
       assert.strictEqual((yield* herd.state).live, 1_000)
       yield* herd.resize(0)
       yield* herd.settled
       yield* herd.resize(100)
       yield* herd.resize(70)
-      yield* until(() => events.length === 2_070)
+      yield* Effect.repeat(turns, { until: () => events.length === 2_070 })
       yield* turns
       assert.strictEqual((yield* herd.state).live, 70)
     }))
