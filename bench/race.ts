@@ -43,22 +43,10 @@ interface Timing {
 const unitsOf = ({ units }: Race, { quick }: Options, atMost = units) => Math.min(units, atMost) / (quick ? 10 : 1)
 const repetitionsOf = ({ quick }: Options) => quick ? 2 : 5
 
-/** So many units at least come before those that are timed. */
-const WARM_UP = 10_000
-
 const figure = (n: number) => n.toLocaleString("en")
 
-/**
- * What one contender leaves behind is collected before the next begins. With dead objects V8 also throws away the code that
- * it has optimised for them, so each timing comes after a part of the same work.
- */
-const time = async (contender: Contender, works: Works, units: number): Promise<Timing> => {
+const time = async (contender: Contender, work: Work): Promise<Timing> => {
   globalThis.gc?.()
-  await contender.run(works(Math.min(units, Math.max(units / 5, WARM_UP))))
-  return await timed(contender, works(units))
-}
-
-const timed = async (contender: Contender, work: Work): Promise<Timing> => {
   const units = work.bodies.length
   const cpuBefore = process.cpuUsage()
   const began = performance.now()
@@ -74,7 +62,7 @@ const timings = async (race: Race, works: Works, options: Options): Promise<Map<
   const all = new Map(race.contenders.map(({ name }) => [name, new Array<Timing>()]))
   for (let repetition = 0; repetition <= repetitionsOf(options); repetition++) {
     for (const contender of shuffled(race.contenders)) {
-      const timing = await time(contender, works, unitsOf(race, options, contender.atMost))
+      const timing = await time(contender, works(unitsOf(race, options, contender.atMost)))
       if (repetition > 0) all.get(contender.name)?.push(timing)
     }
   }
