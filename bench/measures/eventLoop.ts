@@ -77,7 +77,7 @@ export const eventLoop: Suite = {
     const blocks = new Map(Object.keys(contenders).map((name) => [name, new Array<number>()]))
     for (let repetition = 0; repetition <= repetitionsOf(options); repetition++) {
       for (const [name, contender] of shuffled(Object.entries(contenders))) {
-        globalThis.gc?.()
+        globalThis.gc?.({ type: "minor" })
         const { run, units } = contender(unitsOf(options))
         const block = await longestBlock(async () => check(name, units, await run()))
         if (repetition > 0) blocks.get(name)?.push(block)

@@ -41,7 +41,7 @@ const medianOf = (costs: ReadonlyArray<Cost>): Cost => ({
 const round = async (loads: ReadonlyArray<Load>): Promise<ReadonlyArray<Cost>> => {
   const costs = new Map(loads.map((load) => [load, new Array<Cost>()]))
   for (const [load, taken] of shuffled(costs)) {
-    globalThis.gc?.()
+    globalThis.gc?.({ type: "minor" })
     for (let n = 0; n < load.times; n++) taken.push(await costOf(load))
   }
   return Array.from(costs.values(), medianOf)

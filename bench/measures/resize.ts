@@ -59,7 +59,7 @@ const queue = (herd: Herd.Herd<Gate, void>, gate: Gate, units: number) =>
 
 /** From none to many with work for all of them, and back. */
 const upAndDown = async (herd: Herd.Herd<Gate, void>, resident: boolean): Promise<readonly [Resize, Resize]> => {
-  globalThis.gc?.()
+  globalThis.gc?.({ type: "minor" })
   const gate = new Gate()
   await queue(herd, gate, MANY)
   const up = await timed(herd, MANY, () => gate.crowded(MANY))
