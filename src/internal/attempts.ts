@@ -6,7 +6,7 @@ import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import type { Options, Process } from "../Herd.ts"
-import type { Outcome, Retry } from "../Outcome.ts"
+import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 import type { Backlog } from "./backlog.ts"
 import { Nothing } from "./backlog.ts"
@@ -137,14 +137,12 @@ export class Attempts<In, Out, E, R> {
     if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
     gopher.touched = true
     if (this.hooks.retry === undefined) return this.giveUp(gopher, cause)
-    return Effect.flatMap(
-      Effect.exit(decide(this.hooks.retry, gopher.job?.schedule, cause)),
-      (decision) => {
-        // A Schedule that dies has not answered: the unit fails, and both are told.
-        if (Exit.isFailure(decision)) return this.giveUp(gopher, Cause.sequential(cause, decision.cause))
-        return decision.value._tag === "GiveUp" ? this.giveUp(gopher, cause) : this.again(gopher, cause, decision.value)
-      }
-    )
+    return Effect.matchCauseEffect(decide(this.hooks.retry, gopher.job?.schedule, cause), {
+      // A Schedule that dies has not answered: the unit fails, and both are told.
+      onFailure: (death) => this.giveUp(gopher, Cause.sequential(cause, death)),
+      onSuccess: (decision) =>
+        decision._tag === "GiveUp" ? this.giveUp(gopher, cause) : this.again(gopher, cause, decision)
+    })
   }
 
   /** The gopher's fiber has ended in the middle of a unit. */
@@ -277,8 +275,11 @@ export class Attempts<In, Out, E, R> {
       this.backoffs.add(job, decision.at)
     }
     const { onRetry } = this.hooks
-    const retry = (): Retry<In, E> => ({ work, cause, status: "retry", delay: Duration.millis(decision.delay) })
-    return this.conclusion(gopher, "onRetry", onRetry && (() => onRetry(retry())))
+    return this.conclusion(
+      gopher,
+      "onRetry",
+      onRetry && (() => onRetry({ work, cause, status: "retry", delay: Duration.millis(decision.delay) }))
+    )
   }
 
   private giveUp(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {

@@ -161,7 +161,7 @@ const loop = <In, Out, E, R>(
   })
   const self: Effect.Effect<void, never, R> = Effect.catchAllCause(
     units,
-    (cause) => Effect.zipRight(attempts.failed(gopher, cause), Effect.suspend(() => self))
+    (cause) => Effect.zipRight(attempts.failed(gopher, cause), self)
   )
   gopher.ready = true
   return self

@@ -34,15 +34,17 @@ export const decide = <E, R>(
 ): Effect.Effect<Decision, never, R> => {
   const failure = Cause.failureOrCause(cause)
   if (Either.isRight(failure)) return Effect.succeed(giveUp)
-  return Effect.flatMap(Clock.currentTimeMillis, (now) =>
-    Effect.map(
+  return Effect.clockWith((clock) => {
+    const now = clock.unsafeCurrentTimeMillis()
+    return Effect.map(
       schedule.step(now, failure.left, state === undefined ? schedule.initial : state),
       ([state, , decision]): Decision => {
         if (ScheduleDecision.isDone(decision)) return giveUp
         const delay = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
         return { _tag: "Again", state, at: now + delay, delay }
       }
-    ))
+    )
+  })
 }
 
 /**
