@@ -6,7 +6,7 @@
  *     npm run bench -- --only sync,http          # some of the suites
  *     npm run bench -- --quick --out FILE        # kept in a file of its own
  *
- * Contenders run in one process, in a new random order in each repetition, after one that warms up and does not count; what the
+ * Contenders run in one process, in a new random order in each repetition, after two that warm up and do not count; what the
  * results add up to is checked. Read the ratios: times differ from machine to machine and from run to run.
  */
 import { readArguments } from "./arguments.ts"

@@ -41,7 +41,8 @@ interface Timing {
 }
 
 const unitsOf = ({ units }: Race, { quick }: Options, atMost = units) => Math.min(units, atMost) / (quick ? 10 : 1)
-const repetitionsOf = ({ quick }: Options) => quick ? 2 : 5
+const repetitionsOf = ({ quick }: Options) => quick ? 2 : 7
+const warmUpsOf = ({ quick }: Options) => quick ? 1 : 2
 
 const figure = (n: number) => n.toLocaleString("en")
 
@@ -59,13 +60,13 @@ const time = async (contender: Contender, work: Work): Promise<Timing> => {
   return { wall: wall / units, cpu: (cpu.user + cpu.system) / units }
 }
 
-/** The timings of each contender, repetition by repetition. The first repetition warms up and doesn't count. */
+/** The timings of each contender, repetition by repetition. The first ones warm up and don't count. */
 const timings = async (race: Race, works: Works, options: Options): Promise<Map<string, ReadonlyArray<Timing>>> => {
   const all = new Map(race.contenders.map(({ name }) => [name, new Array<Timing>()]))
-  for (let repetition = 0; repetition <= repetitionsOf(options); repetition++) {
+  for (let repetition = -warmUpsOf(options); repetition < repetitionsOf(options); repetition++) {
     for (const contender of shuffled(race.contenders)) {
       const timing = await time(contender, works(unitsOf(race, options, contender.atMost)))
-      if (repetition > 0) all.get(contender.name)?.push(timing)
+      if (repetition >= 0) all.get(contender.name)?.push(timing)
     }
   }
   return all

@@ -6,9 +6,14 @@ import {
   Effect,
   Exit,
   Fiber,
+  FiberId,
   FiberRef,
+  FiberRefs,
   HashMap,
+  Layer,
   Logger,
+  LogLevel,
+  ManagedRuntime,
   Option,
   Schedule,
   Stream
@@ -96,6 +101,67 @@ describe("isolation (G12)", () => {
       assert.strictEqual(yield* herd.run("two"), "initial")
       assert.strictEqual((yield* herd.state).live, 1)
     }))
+
+  const other = ManagedRuntime.make(Layer.scopedDiscard(Effect.locallyScoped(ref, "of another runtime")))
+
+  const ways: Record<string, Effect.Effect<unknown, unknown>> = {
+    "FiberRef.set": FiberRef.set(ref, "set"),
+    "Effect.updateFiberRefs": Effect.updateFiberRefs((fiberId, refs) =>
+      FiberRefs.updateAs(refs, { fiberId, fiberRef: ref, value: "updated" })
+    ),
+    "Effect.setFiberRefs": Effect.flatMap(
+      Effect.fiberId,
+      (fiberId) =>
+        FiberId.isRuntime(fiberId)
+          ? Effect.setFiberRefs(FiberRefs.updateAs(FiberRefs.empty(), { fiberId, fiberRef: ref, value: "replaced" }))
+          : Effect.dieMessage("expected the id of a fiber")
+    ),
+    "Effect.patchFiberRefs": Effect.flatMap(
+      Effect.diffFiberRefs(Effect.locally(Effect.getFiberRefs, ref, "patched")),
+      ([, patched]) => Effect.inheritFiberRefs(patched)
+    ),
+    "Fiber.inheritAll": Effect.flatMap(
+      Effect.fork(FiberRef.set(ref, "inherited")),
+      (fiber) => Effect.zipRight(Fiber.await(fiber), Fiber.inheritAll(fiber))
+    ),
+    "Fiber.join": Effect.flatMap(Effect.fork(FiberRef.set(ref, "joined")), Fiber.join),
+    "FiberRef.set, once resumed": Effect.async((resume) => {
+      setImmediate(() => resume(FiberRef.set(ref, "set once resumed")))
+    }),
+    "FiberRef.set, in a finalizer": Effect.ensuring(Effect.void, FiberRef.set(ref, "set in a finalizer")),
+    "FiberRef.set, and a failure": Effect.zipRight(FiberRef.set(ref, "set before a failure"), Effect.fail("failed")),
+    "FiberRef.set, and a defect": Effect.zipRight(FiberRef.set(ref, "set before a defect"), Effect.die("died")),
+    "Effect.locallyScoped": Effect.scoped(Effect.locallyScoped(ref, "set for a scope")),
+    "Effect.provide of another runtime": Effect.provide(Effect.void, other),
+    "Effect.provide of a layer": Effect.provide(
+      Effect.void,
+      Layer.scopedDiscard(Effect.locallyScoped(ref, "of a layer"))
+    ),
+    "Logger.withMinimumLogLevel": Effect.zipRight(
+      Logger.withMinimumLogLevel(Effect.void, LogLevel.None),
+      FiberRef.set(FiberRef.currentMinimumLogLevel, LogLevel.None)
+    ),
+    "nothing": Effect.void
+  }
+
+  for (const [name, way] of Object.entries(ways)) {
+    it.scoped(`leaves nothing to the next unit on the fiber: ${name}`, () =>
+      Effect.gen(function*() {
+        const fibers = new Set<string>()
+        const refs: Array<unknown> = []
+        const herd = yield* Herd.make({
+          process: (way: Effect.Effect<unknown, unknown>) =>
+            Effect.flatMap(Effect.all([Effect.fiberId, Effect.getFiberRefs, FiberRef.get(ref)]), ([id, all, value]) => {
+              fibers.add(FiberId.threadName(id))
+              refs.push([value, Array.from(all.locals, ([ref, [[, value]]]) => [ref, value])])
+              return way
+            })
+        })
+        for (const unit of [Effect.void, way, Effect.void, way, way, Effect.void]) yield* Effect.exit(herd.run(unit))
+        assert.strictEqual(fibers.size, 1)
+        for (const found of refs) assert.deepStrictEqual(found, refs[0])
+      }))
+  }
 
   it.scoped("resets the FiberRefs that callbacks set", () =>
     Effect.gen(function*() {

@@ -3,7 +3,6 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type * as FiberRefs from "effect/FiberRefs"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
@@ -11,6 +10,7 @@ import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
 import type { Nothing } from "./backlog.ts"
+import { InitialRefs } from "./isolation.ts"
 import type { Job, Unit } from "./job.ts"
 import { show } from "./show.ts"
 
@@ -32,8 +32,8 @@ export class Gopher<In, Out, E> {
   putBack = false
   /** It has what it needs, and takes units. */
   ready = false
-  /** The last unit ran code on the fiber, so it may have set FiberRefs. */
-  touched = false
+  /** Something has run on the fiber since, and may have set FiberRefs. */
+  touched = true
   /** The fiber has forked, so the last units may have left children. */
   forked = false
   /** Children that are no unit's: those of its resource. */
@@ -68,7 +68,8 @@ export const live = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>
-): Effect.Effect<void, never, R> => Effect.flatMap(Effect.getFiberRefs, (refs) => loop(host, gopher, process, refs))
+): Effect.Effect<void, never, R> =>
+  Effect.withFiberRuntime((fiber) => loop(host, gopher, process, new InitialRefs(fiber)))
 
 /**
  * What the fiber of a gopher with a resource runs: acquire, live, release.
@@ -118,17 +119,13 @@ const loop = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>,
-  refs: FiberRefs.FiberRefs
+  refs: InitialRefs
 ): Effect.Effect<void, never, R> => {
   const { attempts } = host
   let taking = false
   let attempt: Effect.Effect<Out, E, R> | undefined = undefined
 
   const take = Queue.take(host.queue)
-  const reset = Effect.updateFiberRefs(() => {
-    gopher.touched = false
-    return refs
-  })
   const park = Effect.async<void>((resume) => {
     const wake = () => resume(Exit.void)
     if (!host.park(gopher, wake)) wake()
@@ -144,7 +141,10 @@ const loop = <In, Out, E, R>(
         return taken
       }
       if (gopher.forked) return reap
-      if (gopher.touched) return reset
+      if (gopher.touched) {
+        gopher.touched = false
+        if (refs.changed) return refs.reset
+      }
       if (!host.wants(gopher)) return park
       taking = true
       return take

@@ -320,7 +320,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       size: this.crew.size,
       live: this.crew.live,
       running: this.attempts.running,
-      queued: this.backlog.waiting + this.backlog.taken,
+      queued: this.queued,
       retrying: this.attempts.backoffs.size,
       accepted: this.backlog.accepted,
       succeeded: this.tally.succeeded,
@@ -356,7 +356,17 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   }
 
   flush(): void {
-    this.tally.flush(this.snapshot())
+    this.tally.flush({
+      size: this.crew.size,
+      running: this.attempts.running,
+      queued: this.queued,
+      retrying: this.attempts.backoffs.size,
+      paused: this.paused
+    })
+  }
+
+  private get queued(): number {
+    return this.backlog.waiting + this.backlog.taken
   }
 
   // ---------------------------------------------------------------------------------------------------- life

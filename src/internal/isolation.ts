@@ -1,0 +1,66 @@
+import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+
+/** A Map that knows whether it has been copied. */
+class WatchedMap<K, V> extends Map<K, V> {
+  copied = false
+
+  override [Symbol.iterator]() {
+    this.copied = true
+    return super[Symbol.iterator]()
+  }
+}
+
+/** The mark of the FiberRefs that a gopher has begun with. */
+const mark = FiberRef.unsafeMake<unknown>(undefined)
+
+/**
+ * The FiberRefs that a fiber has begun with, and should have between two units.
+ *
+ * To set them back costs as much as all else that is done for a small unit, and few units change any. No API tells which,
+ * but FiberRefs are immutable: to change one is to copy the Map of them all. So this Map notices when it is copied, and the mark
+ * is there for the case that entirely different ones were put in its place.
+ *
+ * @internal
+ */
+export class InitialRefs {
+  /** Sets them back. To be run once before `changed` is asked, too. */
+  readonly reset: Effect.Effect<void>
+  private readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
+  private readonly locals: { readonly copied: boolean }
+
+  constructor(fiber: Fiber.RuntimeFiber<unknown, unknown>) {
+    const marked = FiberRefs.updateAs(fiber.getFiberRefs(), { fiberId: fiber.id(), fiberRef: mark, value: this })
+    const locals = new WatchedMap(marked.locals)
+    const refs = FiberRefs.unsafeMake(locals)
+    this.fiber = fiber
+    this.locals = locals
+    this.reset = Effect.updateFiberRefs(() => {
+      locals.copied = false
+      return refs
+    })
+  }
+
+  /** May the fiber have others by now? */
+  get changed(): boolean {
+    return this.locals.copied || this.fiber.getFiberRef(mark) !== this || !changesShow()
+  }
+}
+
+/** Is it so in the Effect that is in use? If not, all units count as if they had changed something. */
+const changesShow = (): boolean => shown ??= Effect.runSync(probe)
+
+let shown: boolean | undefined
+
+const probe: Effect.Effect<boolean> = Effect.withFiberRuntime((fiber) => {
+  shown = true
+  const refs = new InitialRefs(fiber)
+  return Effect.gen(function*() {
+    yield* refs.reset
+    const before = refs.changed
+    yield* FiberRef.set(FiberRef.unsafeMake(0), 1)
+    return !before && refs.changed
+  })
+})
