@@ -4,7 +4,7 @@
  */
 import { asyncQueue, asyncQueueCallback } from "./contenders/asyncQueue.ts"
 import { bottleneck } from "./contenders/bottleneck.ts"
-import { boundedQueue, forEach, forEachRetry, semaphore, streamMapEffect } from "./contenders/effect.ts"
+import { bareFibers, boundedQueue, forEach, forEachRetry, semaphore, streamMapEffect } from "./contenders/effect.ts"
 import { fastqPromise } from "./contenders/fastq.ts"
 import { herdDiscard, herdRun, herdSend, herdSendAll, herdStream } from "./contenders/herd.ts"
 import { pLimitMap } from "./contenders/pLimit.ts"
@@ -29,13 +29,14 @@ const everyone = (...more: ReadonlyArray<Contender>): Field => ({
     ...promises,
     ...more,
     forEach,
+    bareFibers,
     atMost(20_000, forEachRetry),
     atMost(2_000, semaphore),
     atMost(500, streamMapEffect),
     atMost(10_000, boundedQueue),
     ...herds
   ],
-  against: ["p-queue", "fastq.promise", "async.queue", ...more.map(({ name }) => name), "Effect.forEach"]
+  against: ["p-queue", "fastq.promise", "async.queue", ...more.map(({ name }) => name), "Effect.forEach", "bare fibers"]
 })
 
 const retrying: Field = {
@@ -49,8 +50,8 @@ export const races: ReadonlyArray<Suite> = [
     name: "suspended",
     of: "synchronous units that run as an Effect, size 16",
     units: 200_000,
-    contenders: [pQueue, fastqPromise, asyncQueue, forEach, herdSend, herdSendAll],
-    against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach"]
+    contenders: [pQueue, fastqPromise, asyncQueue, forEach, bareFibers, herdSend, herdSendAll],
+    against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach", "bare fibers"]
   }, suspended),
   race(
     { name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone(asyncQueueCallback) },
@@ -102,7 +103,7 @@ export const races: ReadonlyArray<Suite> = [
     of: "HTTP requests over loopback to a server in another process, size 64",
     unit: "request",
     units: 10_000,
-    contenders: [pQueue, fastqPromise, asyncQueue, forEach, herdSendAll, herdRun],
+    contenders: [pQueue, fastqPromise, asyncQueue, forEach, bareFibers, herdSendAll, herdRun],
     against: ["p-queue", "Effect.forEach"],
     cpuAgainst: ["p-queue", "Effect.forEach"]
   }, requests),

@@ -12,6 +12,26 @@ export const forEachRetry: Contender = {
   run: (work) => Effect.runPromise(sumOfEach(work, (n) => Effect.retry(work.effect(n), work.retry.schedule), work.size))
 }
 
+/** No pool at all, but as many fibers that share an index: less than this no pool of fibers can cost. */
+export const bareFibers: Contender = {
+  name: "bare fibers",
+  run: ({ bodies, effect, size }) =>
+    Effect.suspend(() => {
+      let next = 0
+      let sum = 0
+      const fiber = Effect.suspend(() =>
+        Effect.whileLoop({
+          while: () => next < bodies.length,
+          body: () => effect(bodies[next++] ?? 0),
+          step: (result) => {
+            sum += result
+          }
+        })
+      )
+      return Effect.map(Effect.replicateEffect(fiber, size, { concurrency: "unbounded", discard: true }), () => sum)
+    }).pipe(Effect.runPromise)
+}
+
 /** As many fibers want its permits as there are callers elsewhere: one for each unit would all be alive at once. */
 export const semaphore: Contender = {
   name: "Semaphore",

@@ -130,7 +130,6 @@ const loop = <In, Out, E, R>(
     const wake = () => resume(Exit.void)
     if (!host.park(gopher, wake)) wake()
   })
-  const reap = Effect.suspend(() => interruptChildren(gopher))
 
   const units = Effect.whileLoop({
     while: () => attempt !== undefined || !gopher.retired,
@@ -140,7 +139,7 @@ const loop = <In, Out, E, R>(
         attempt = undefined
         return taken
       }
-      if (gopher.forked) return reap
+      if (gopher.forked) return interruptChildren(gopher)
       if (gopher.touched) {
         gopher.touched = false
         if (refs.changed) return refs.reset
