@@ -60,14 +60,14 @@ export const races: ReadonlyArray<Suite> = [
   race({
     name: "timer",
     of: "units of 1 ms, size 1,000, by Effect.sleep and, for promises, setTimeout",
-    units: 30_000,
+    units: 60_000,
     ...everyone(asyncQueueCallback)
   }, timer),
   race(
     {
       name: "rawTimer",
       of: "units of 1 ms, size 1,000, by setTimeout",
-      units: 30_000,
+      units: 60_000,
       ...everyone(asyncQueueCallback)
     },
     rawTimer
