@@ -159,3 +159,51 @@ describe("the documentation", () => {
     for (const [, option = ""] of options.matchAll(/^ {2}readonly (\w+)\?/gm)) assert.include(readme, `\`${option}\``)
   })
 })
+
+describe("the figures of the README", () => {
+  interface Suite {
+    readonly name: string
+    readonly columns: ReadonlyArray<string>
+    readonly rows: ReadonlyArray<{ readonly name: string; readonly values: ReadonlyArray<number> }>
+  }
+  const results: {
+    readonly quick: boolean
+    readonly versions: Record<string, string>
+    readonly suites: ReadonlyArray<Suite>
+  } = JSON.parse(readFileSync(join(root, "bench/results.json"), "utf8"))
+  const section = readme.split("\n## Speed")[1]?.split("\n## ")[0] ?? ""
+  const cells = (line: string) => line.split("|").slice(1, -1).map((cell) => cell.trim())
+  /** `2.3` and 2.27 are the same at the digits that are shown. */
+  const agree = (shown: string, value: number) => {
+    const digits = shown.split(".")[1]?.length ?? 0
+    return Number(shown.replaceAll(",", "")) === Number(value.toFixed(digits))
+  }
+
+  it("are those of the last whole run of the benchmark", () => {
+    assert.isFalse(results.quick)
+    const [header = [], , ...rows] = section.split("\n\n").find((part) => part.startsWith("| units"))?.split("\n").map(cells) ?? []
+    assert.isAtLeast(rows.length, 6)
+    for (const [of = "", ...figures] of rows) {
+      const suite = results.suites.find(({ name }) => of.includes(`\`${name}\``))
+      const herd = suite?.rows.find(({ name }) => name === "herd, sendAll")
+      figures.forEach((figure, i) => {
+        const column = header[i + 1] ?? ""
+        const name = column.startsWith("herd") ? column.replace("herd, ", "") : `x ${column}`
+        const at = suite?.columns.indexOf(name) ?? -1
+        if (figure !== "") assert.isTrue(agree(figure, herd?.values[at] ?? NaN), `${of}, ${column}: ${figure}`)
+      })
+    }
+  })
+
+  it("name the row, in the second table, that the benchmark has", () => {
+    const [, , ...rows] = section.split("\n\n").find((part) => part.startsWith("| also"))?.split("\n").map(cells) ?? []
+    assert.isAtLeast(rows.length, 6)
+    for (const [, figure = "", where = ""] of rows) {
+      const [suiteName, rowName, column] = where.split(": ").flatMap((part) => part.replaceAll("`", "").split(" / "))
+      const suite = results.suites.find(({ name }) => name === suiteName)
+      const row = suite?.rows.find(({ name }) => name === rowName)
+      const value = row?.values[suite?.columns.indexOf(column ?? "") ?? -1] ?? NaN
+      assert.isTrue(agree(figure.split(" ")[0] ?? "", value), `${where}: ${figure}, measured ${value}`)
+    }
+  })
+})

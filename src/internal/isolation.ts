@@ -13,29 +13,24 @@ class WatchedMap<K, V> extends Map<K, V> {
   }
 }
 
-/** The mark of the FiberRefs that a gopher has begun with. */
-const mark = FiberRef.unsafeMake<unknown>(undefined)
-
 /**
  * The FiberRefs that a fiber has begun with, and should have between two units.
  *
  * To set them back costs as much as all else that is done for a small unit, and few units change any. No API tells which,
- * but FiberRefs are immutable: to change one is to copy the Map of them all. So this Map notices when it is copied, and the mark
- * is there for the case that entirely different ones were put in its place.
+ * but FiberRefs are immutable: to change one is to copy the Map of them all. So this Map notices when it is copied.
  *
  * @internal
  */
 export class InitialRefs {
-  /** Sets them back. To be run once before `changed` is asked, too. */
+  /** Sets them back. */
   readonly reset: Effect.Effect<void>
-  private readonly fiber: Fiber.RuntimeFiber<unknown, unknown>
   private readonly locals: { readonly copied: boolean }
 
   constructor(fiber: Fiber.RuntimeFiber<unknown, unknown>) {
-    const marked = FiberRefs.updateAs(fiber.getFiberRefs(), { fiberId: fiber.id(), fiberRef: mark, value: this })
-    const locals = new WatchedMap(marked.locals)
+    const locals = new WatchedMap(fiber.getFiberRefs().locals)
     const refs = FiberRefs.unsafeMake(locals)
-    this.fiber = fiber
+    // Until the first reset, the fiber has others.
+    locals.copied = true
     this.locals = locals
     this.reset = Effect.updateFiberRefs(() => {
       locals.copied = false
@@ -45,7 +40,7 @@ export class InitialRefs {
 
   /** May the fiber have others by now? */
   get changed(): boolean {
-    return this.locals.copied || this.fiber.getFiberRef(mark) !== this || !changesShow()
+    return this.locals.copied || !changesShow()
   }
 }
 
