@@ -181,7 +181,8 @@ describe("the figures of the README", () => {
 
   it("are those of the last whole run of the benchmark", () => {
     assert.isFalse(results.quick)
-    const [header = [], , ...rows] = section.split("\n\n").find((part) => part.startsWith("| units"))?.split("\n").map(cells) ?? []
+    const [header = [], , ...rows] =
+      section.split("\n\n").find((part) => part.startsWith("| units"))?.split("\n").map(cells) ?? []
     assert.isAtLeast(rows.length, 6)
     for (const [of = "", ...figures] of rows) {
       const suite = results.suites.find(({ name }) => of.includes(`\`${name}\``))
