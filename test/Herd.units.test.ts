@@ -407,6 +407,24 @@ describe("a unit that blocks its gopher", () => {
 })
 
 describe("outcomes", () => {
+  for (const units of [1, 7, 8, 20, 64, 100]) {
+    it.scoped(`reach a waiting reader, all ${units} of a turn, though nothing happens afterwards`, () =>
+      Effect.gen(function*() {
+        const latch = yield* Deferred.make<void>()
+        const herd = yield* Herd.make({ process: (n: number) => Effect.as(Deferred.await(latch), n), size: units })
+        yield* herd.sendAll(Array.from({ length: units }, (_, n) => n))
+        const through = yield* Herd.make({ process: (n: number) => Effect.as(Deferred.await(latch), n), size: units })
+        const input = Stream.concat(Stream.range(1, units), Stream.never)
+        const reader = yield* Effect.fork(Stream.runDrain(Stream.take(herd.outcomes, units)))
+        const other = yield* Effect.fork(Stream.runDrain(Stream.take(through.stream(input), units)))
+        yield* turns
+        yield* Deferred.succeed(latch, undefined)
+        yield* Effect.repeatN(turns, 2)
+        assert.isNotNull(reader.unsafePoll())
+        assert.isNotNull(other.unsafePoll())
+      }))
+  }
+
   it.scoped("unread, stop the gophers at their capacity plus the size, and go on when somebody reads (G4)", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({
