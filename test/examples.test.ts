@@ -265,7 +265,11 @@ describe("checksum", () => {
       // Root may read what nobody may, but not a file that has gone since it was listed.
       const port = yield* freePort
       const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
-      yield* askSoon(`http://127.0.0.1:${port}/herd`)
+      // Not before it has been listed, either.
+      yield* Effect.repeat(askSoon(`http://127.0.0.1:${port}/herds`), {
+        until: (herds) => herds.includes(`"queued":2`),
+        schedule: Schedule.spaced("20 millis")
+      })
       rmSync(join(dir, "vanishing"))
       yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 1}" })
       assert.strictEqual(yield* run.ended, 1)
