@@ -228,4 +228,15 @@ describe("HerdMetrics", () => {
       yield* turns
       assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, interrupted: 3 })
     }))
+
+  it.effect("of a herd that was paused to its end are not those of the next one of its name", () =>
+    Effect.gen(function*() {
+      const make = Herd.make({ process: () => Effect.void, name: "successive" })
+      yield* Effect.scoped(Effect.flatMap(make, (herd) => herd.pause))
+      yield* Effect.scoped(Effect.gen(function*() {
+        const herd = yield* make
+        assert.strictEqual(herd.name, "successive")
+        assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, size: 1 })
+      }))
+    }))
 })

@@ -132,7 +132,7 @@ const loop = <In, Out, E, R>(
   })
 
   const units = Effect.whileLoop({
-    while: () => attempt !== undefined || !gopher.retired,
+    while: () => !gopher.retired,
     body: (): Effect.Effect<unknown, E, R> => {
       if (attempt !== undefined) {
         const taken = attempt
