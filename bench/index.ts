@@ -9,6 +9,7 @@
  * Contenders run in one process, in a new random order in each repetition, after two that warm up and do not count; what the
  * results add up to is checked. Read the ratios: times differ from machine to machine and from run to run.
  */
+import { open } from "node:fs/promises"
 import { readArguments } from "./arguments.ts"
 import { answers } from "./measures/answers.ts"
 import { eventLoop } from "./measures/eventLoop.ts"
@@ -35,6 +36,8 @@ const all: ReadonlyArray<Suite> = [
 
 const main = async (): Promise<void> => {
   const { out, suites, ...options } = readArguments(process.argv.slice(2), all)
+  // Better now than after all has been measured.
+  if (out !== undefined) await (await open(out, "a")).close()
   const results = new Array<SuiteResult>()
   for (const [index, suite] of suites.entries()) {
     console.error(`${suite.name}, ${index + 1} of ${suites.length} …`)
@@ -49,7 +52,9 @@ const main = async (): Promise<void> => {
 }
 
 // What suites clean up at the exit of the process, they clean up also then.
-process.once("SIGINT", () => process.exit(130))
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  process.once(signal, () => process.exit(code))
+}
 
 main().catch((error: unknown) => {
   console.error(error instanceof Error ? error.message : error)

@@ -4,7 +4,15 @@
  */
 import { asyncQueue, asyncQueueCallback } from "./contenders/asyncQueue.ts"
 import { bottleneck } from "./contenders/bottleneck.ts"
-import { bareFibers, boundedQueue, forEach, forEachRetry, semaphore, streamMapEffect } from "./contenders/effect.ts"
+import {
+  bareFibers,
+  boundedQueue,
+  callersOnly,
+  forEach,
+  forEachRetry,
+  semaphore,
+  streamMapEffect
+} from "./contenders/effect.ts"
 import { fastqPromise } from "./contenders/fastq.ts"
 import { herdDiscard, herdRun, herdSend, herdSendAll, herdStream } from "./contenders/herd.ts"
 import { pLimitMap } from "./contenders/pLimit.ts"
@@ -18,7 +26,8 @@ import { files } from "./works/files.ts"
 import { requests } from "./works/requests.ts"
 import { suspended, synchronous } from "./works/synchronous.ts"
 
-const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue, atMost(200, bottleneck)]
+const promises: ReadonlyArray<Contender> = [pQueue, pLimitMap, fastqPromise, asyncQueue]
+const slow: ReadonlyArray<Contender> = [atMost(200, bottleneck), atMost(2_000, streamMapEffect)]
 const herds: ReadonlyArray<Contender> = [herdSend, herdSendAll, herdRun, herdStream, herdDiscard]
 
 type Field = Pick<Race, "contenders" | "against">
@@ -31,12 +40,18 @@ const everyone = (...more: ReadonlyArray<Contender>): Field => ({
     forEach,
     bareFibers,
     atMost(20_000, forEachRetry),
-    atMost(2_000, semaphore),
-    atMost(500, streamMapEffect),
-    atMost(10_000, boundedQueue),
+    semaphore,
+    atMost(50_000, boundedQueue),
     ...herds
   ],
-  against: ["p-queue", "fastq.promise", "async.queue", ...more.map(({ name }) => name), "Effect.forEach", "bare fibers"]
+  against: [
+    "p-queue",
+    "fastq.promise",
+    "async.queue",
+    ...(more.includes(asyncQueueCallback) ? [asyncQueueCallback.name] : []),
+    "Effect.forEach",
+    "bare fibers"
+  ]
 })
 
 const retrying: Field = {
@@ -45,7 +60,7 @@ const retrying: Field = {
 }
 
 export const races: ReadonlyArray<Suite> = [
-  race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone() }, synchronous),
+  race({ name: "sync", of: "synchronous units, size 16", units: 200_000, ...everyone(...slow) }, synchronous),
   race({
     name: "suspended",
     of: "synchronous units that run as an Effect, size 16",
@@ -54,7 +69,12 @@ export const races: ReadonlyArray<Suite> = [
     against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach", "bare fibers"]
   }, suspended),
   race(
-    { name: "immediate", of: "units of one setImmediate, size 16", units: 100_000, ...everyone(asyncQueueCallback) },
+    {
+      name: "immediate",
+      of: "units of one setImmediate, size 16",
+      units: 100_000,
+      ...everyone(asyncQueueCallback, ...slow)
+    },
     immediate
   ),
   race({
@@ -88,8 +108,8 @@ export const races: ReadonlyArray<Suite> = [
     name: "run",
     of: "synchronous units, size 16, 64 callers, each of which waits for its result",
     units: 50_000,
-    contenders: [pQueueAdd, semaphore, herdRun],
-    against: ["p-queue.add", "Semaphore"]
+    contenders: [pQueueAdd, callersOnly, semaphore, herdRun],
+    against: ["p-queue.add", "callers, no pool", "Semaphore"]
   }, synchronous),
   race({
     name: "stream",
@@ -104,7 +124,7 @@ export const races: ReadonlyArray<Suite> = [
     unit: "request",
     units: 10_000,
     contenders: [pQueue, fastqPromise, asyncQueue, forEach, bareFibers, herdSendAll, herdRun],
-    against: ["p-queue", "Effect.forEach"],
+    against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach", "bare fibers"],
     cpuAgainst: ["p-queue", "Effect.forEach"]
   }, requests),
   stagedRace({
@@ -112,7 +132,7 @@ export const races: ReadonlyArray<Suite> = [
     of: "files of 64 kB, SHA-256, size 8",
     unit: "file",
     units: 2_000,
-    contenders: [pQueue, pLimitMap, fastqPromise, asyncQueue, forEach, herdSendAll, herdStream],
-    against: ["p-queue", "Effect.forEach"]
+    contenders: [pQueue, pLimitMap, fastqPromise, asyncQueue, forEach, bareFibers, herdSendAll, herdStream],
+    against: ["p-queue", "fastq.promise", "async.queue", "Effect.forEach", "bare fibers"]
   }, files)
 ]

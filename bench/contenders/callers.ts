@@ -25,7 +25,28 @@ export const byCallers = async (work: Work, call: (n: number) => Promise<number>
 
 /** Callers that are fibers. */
 export const byFibers = <E>(work: Work, call: (n: number) => Effect.Effect<number, E>): Effect.Effect<number, E> =>
-  sumOfEach(work, call, callersOf(work))
+  sumByFibers(work, call, callersOf(work))
+
+/** So many fibers that share an index. */
+export const sumByFibers = <E>(
+  { bodies }: Work,
+  unit: (n: number) => Effect.Effect<number, E>,
+  fibers: number
+): Effect.Effect<number, E> =>
+  Effect.suspend(() => {
+    let next = 0
+    let sum = 0
+    const fiber = Effect.suspend(() =>
+      Effect.whileLoop({
+        while: () => next < bodies.length,
+        body: () => unit(bodies[next++] ?? 0),
+        step: (result) => {
+          sum += result
+        }
+      })
+    )
+    return Effect.map(Effect.replicateEffect(fiber, fibers, { concurrency: "unbounded", discard: true }), () => sum)
+  })
 
 /** The sum of what `Effect.forEach` comes by. */
 export const sumOfEach = <E>(

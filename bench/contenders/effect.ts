@@ -1,10 +1,16 @@
 import { Deferred, Effect, Queue, Stream } from "effect"
 import type { Contender } from "../race.ts"
-import { byFibers, sumOfEach } from "./callers.ts"
+import { byFibers, sumByFibers, sumOfEach } from "./callers.ts"
 
 export const forEach: Contender = {
   name: "Effect.forEach",
   run: (work) => Effect.runPromise(sumOfEach(work, work.effect, work.size))
+}
+
+/** The callers, without anything that they call. */
+export const callersOnly: Contender = {
+  name: "callers, no pool",
+  run: (work) => Effect.runPromise(byFibers(work, work.effect))
 }
 
 export const forEachRetry: Contender = {
@@ -15,21 +21,7 @@ export const forEachRetry: Contender = {
 /** No pool at all, but as many fibers that share an index: less than this no pool of fibers can cost. */
 export const bareFibers: Contender = {
   name: "bare fibers",
-  run: ({ bodies, effect, size }) =>
-    Effect.suspend(() => {
-      let next = 0
-      let sum = 0
-      const fiber = Effect.suspend(() =>
-        Effect.whileLoop({
-          while: () => next < bodies.length,
-          body: () => effect(bodies[next++] ?? 0),
-          step: (result) => {
-            sum += result
-          }
-        })
-      )
-      return Effect.map(Effect.replicateEffect(fiber, size, { concurrency: "unbounded", discard: true }), () => sum)
-    }).pipe(Effect.runPromise)
+  run: (work) => Effect.runPromise(sumByFibers(work, work.effect, work.size))
 }
 
 /** As many fibers want its permits as there are callers elsewhere: one for each unit would all be alive at once. */

@@ -34,10 +34,5 @@ export const throughHerd = (
   Effect.gen(function*() {
     const herd = yield* Herd.make({ ...options, retry })
     yield* Effect.forkScoped(Effect.zipRight(feed(herd), herd.close))
-    let sum = 0
-    yield* Stream.runForEachChunk(herd.outcomes, (outcomes) =>
-      Effect.sync(() => {
-        for (const { exit } of outcomes) if (Exit.isSuccess(exit)) sum += exit.value
-      }))
-    return sum
+    return yield* Stream.runFold(herd.outcomes, 0, (sum, { exit }) => Exit.isSuccess(exit) ? sum + exit.value : sum)
   }).pipe(Effect.scoped, Effect.runPromise)
