@@ -242,8 +242,8 @@ export type Options<In, Out, E = never, R = never, RRetry = R, RCallback = R> =
       readonly process?: undefined
       /**
        * Instead of `process`, where each gopher owns a resource: a connection, a browser page, a worker thread. Run when a
-       * gopher is born; its scope closes when the gopher retires. Such gophers are born before there is work, up to the size and
-       * 64 in each turn of the event loop, and stay.
+       * gopher is born; its scope closes when the gopher retires. Such gophers are born at once, up to the size (those
+       * that take more than 4 ms to make, in the next turns of the event loop), and stay.
        * One whose unit died of a defect is replaced by a fresh one. If acquiring dies, it is logged, counted and tried
        * again after 100 ms, then 200 ms, and so on up to 30 s.
        */

@@ -19,6 +19,8 @@ import {
   Stream
 } from "effect"
 import { Herd } from "gofherd"
+import { setFlagsFromString } from "node:v8"
+import { runInNewContext } from "node:vm"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -215,6 +217,29 @@ describe("isolation (G12)", () => {
       assert.deepStrictEqual(events, ["unit 1", "child interrupted", "unit 2", "daemon ends"])
     }))
 
+  it.effect("lets the herd go when its scope has closed, though a daemon of a unit lives on", () =>
+    Effect.gen(function*() {
+      setFlagsFromString("--expose-gc")
+      const collect: () => void = runInNewContext("gc")
+      const daemons: Array<Fiber.RuntimeFiber<never>> = []
+      const unread = yield* Effect.scoped(Effect.gen(function*() {
+        const body = { large: true }
+        const herd = yield* Herd.make({
+          process: (_: object) => Effect.map(Effect.forkDaemon(Effect.never), (daemon) => daemons.push(daemon))
+        })
+        yield* herd.send(body)
+        yield* herd.awaitIdle
+        return new WeakRef(body)
+      }))
+      yield* turns
+      collect()
+      yield* turns
+      collect()
+      assert.isUndefined(unread.deref())
+      assert.isNull(daemons[0]?.unsafePoll())
+      yield* Fiber.interruptAll(daemons)
+    }))
+
   it.scoped("interrupts what a unit forks also when no unit follows", () =>
     Effect.gen(function*() {
       let interrupted = 0
@@ -244,6 +269,48 @@ describe("isolation (G12)", () => {
 })
 
 describe("event loop (G13)", () => {
+  it.scoped("is handed over after each callback that takes long", () =>
+    Effect.gen(function*() {
+      let turn = 0
+      const count = () => {
+        turn++
+        if (turn < 1_000) setImmediate(count)
+      }
+      const at: Array<number> = []
+      const herd = yield* Herd.make({
+        process: (n: number) => Effect.succeed(n),
+        outcomes: "discard",
+        onSuccess: () =>
+          Effect.sync(() => {
+            at.push(turn)
+            for (const until = performance.now() + 12; performance.now() < until;) { /* takes long */ }
+          })
+      })
+      count()
+      yield* herd.sendAll([1, 2, 3, 4, 5])
+      yield* herd.close
+      yield* herd.awaitDrained
+      turn = 1_000
+      assert.strictEqual(new Set(at).size, 5)
+    }))
+
+  it.scoped("brings a reader the outcomes of each turn in which the herd has used up its share", () =>
+    Effect.gen(function*() {
+      const chunks: Array<number> = []
+      const herd = yield* Herd.make({
+        process: (n: number) =>
+          Effect.sync(() => {
+            for (const until = performance.now() + 0.9; performance.now() < until;) { /* takes 0.9 ms */ }
+            return n
+          })
+      })
+      yield* herd.sendAll(Array.from({ length: 60 }, (_, n) => n))
+      yield* herd.close
+      yield* Stream.runForEachChunk(herd.outcomes, (chunk) => Effect.sync(() => chunks.push(chunk.length)))
+      // 8 ms are 9 units or fewer.
+      assert.isAtMost(Math.max(...chunks), 20)
+    }))
+
   it.live("is handed over at least about every 10 ms while 300,000 synchronous units go through", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), outcomes: "discard", size: 4 })

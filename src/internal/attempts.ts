@@ -128,8 +128,10 @@ export class Attempts<In, Out, E, R> {
   }
 
   succeeded(gopher: Gopher<In, Out, E>, value: Out): void {
-    if (gopher.finish !== undefined) gopher.finish()
-    else this.settle(gopher, this.conclude(gopher, Exit.succeed(value)))
+    if (gopher.finish === undefined) return this.settle(gopher, this.conclude(gopher, Exit.succeed(value)))
+    // The callback took its time, too.
+    this.turn.look()
+    gopher.finish()
   }
 
   failed(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {
@@ -308,7 +310,11 @@ export class Attempts<In, Out, E, R> {
       gopher.finish?.()
       return Effect.void
     }
-    return Effect.andThen(this.callback(name, call), () => gopher.finish?.())
+    return Effect.andThen(this.callback(name, call), () => {
+      // The callback took its time, too.
+      this.turn.look()
+      gopher.finish?.()
+    })
   }
 
   private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {

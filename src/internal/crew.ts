@@ -8,8 +8,8 @@ import { Gopher } from "./gopher.ts"
 /** Idle gophers beyond so many end: a fiber takes some 3 kB, and making one costs about as much as ten small units. */
 const IDLE = 64
 
-/** So many gophers that own a resource are made in one turn of the event loop: 10,000 at once would hold it up for 0.1 s. */
-const BIRTHS = 64
+/** Milliseconds for which gophers that own a resource are made in one turn: 10,000 at once would hold the event loop up for 0.1 s. */
+const BIRTHS = 4
 
 /**
  * The gophers of a herd: how many there should be, which there are, and who wakes whom.
@@ -33,8 +33,6 @@ export class Crew<In, Out, E> {
   private readonly died: (gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>) => void
   private readonly askForTurn: () => void
   private disbanded = false
-  /** Those in this turn. */
-  private births = 0
 
   /** No more gophers are live than the size allows. */
   readonly settled = new Condition(() => this.live <= this.size)
@@ -190,16 +188,15 @@ export class Crew<In, Out, E> {
 
   /** A turn of the event loop has ended. */
   endOfTurn(): void {
-    this.births = 0
     this.fill()
     this.signal()
   }
 
   private fill(): void {
-    while (this.lacks && this.births < BIRTHS) {
-      this.births++
-      this.spawn()
-    }
+    if (!this.lacks) return
+    const until = performance.now() + BIRTHS
+    do this.spawn()
+    while (this.lacks && performance.now() < until)
     if (this.lacks) this.askForTurn()
   }
 

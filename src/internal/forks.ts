@@ -11,9 +11,9 @@ import * as Supervisor from "effect/Supervisor"
 type Parent = Fiber.RuntimeFiber<unknown, unknown>
 
 /** Tells which fibers fork. */
-class ForkWatch extends Supervisor.AbstractSupervisor<void> {
+export class ForkWatch extends Supervisor.AbstractSupervisor<void> {
   readonly value = Effect.void
-  private readonly onFork: (parent: Parent) => void
+  private onFork: ((parent: Parent) => void) | undefined
 
   constructor(onFork: (parent: Parent) => void) {
     super()
@@ -25,17 +25,22 @@ class ForkWatch extends Supervisor.AbstractSupervisor<void> {
     _effect: Effect.Effect<A, E, R>,
     parent: Option.Option<Parent>
   ): void {
-    if (Option.isSome(parent)) this.onFork(parent.value)
+    if (Option.isSome(parent)) this.onFork?.(parent.value)
+  }
+
+  /** Daemons keep their supervisor for as long as they live: it must not keep the herd. */
+  stop(): void {
+    this.onFork = undefined
   }
 }
 
 /**
- * A runtime that tells which of its fibers fork, and of those they fork. Asking a fiber for its children costs more than a small
+ * A runtime that tells which of its fibers, and of their descendants, fork. Asking a fiber for its children costs more than a small
  * unit, so that a gopher asks only once it has forked; a supervisor per gopher would cost 2 kB each.
  *
  * @internal
  */
-export const watchingForks = <R>(runtime: Runtime.Runtime<R>, onFork: (parent: Parent) => void): Runtime.Runtime<R> => {
+export const watchingForks = <R>(runtime: Runtime.Runtime<R>, watch: ForkWatch): Runtime.Runtime<R> => {
   const supervisor = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentSupervisor)
-  return Runtime.setFiberRef(runtime, FiberRef.currentSupervisor, supervisor.zip(new ForkWatch(onFork)))
+  return Runtime.setFiberRef(runtime, FiberRef.currentSupervisor, supervisor.zip(watch))
 }

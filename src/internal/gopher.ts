@@ -32,7 +32,7 @@ export class Gopher<In, Out, E> {
   putBack = false
   /** It has what it needs, and takes units. */
   ready = false
-  /** Something has run on the fiber since, and may have set FiberRefs. */
+  /** Something has run on the fiber since its FiberRefs were looked at. */
   touched = true
   /** The fiber has forked, so the last units may have left children. */
   forked = false
@@ -112,8 +112,8 @@ const backoff = (failures: number): Duration.Duration => Duration.millis(Math.mi
 
 /**
  * One `Effect.whileLoop` over `Queue.take` and `process`, with one failure frame around the whole loop, so that a unit that
- * succeeds pays nothing for failure. `Effect.forever` would yield after each unit, and an `Effect.flatMap` from the one to the
- * other would cost as much as either: here each is a round of its own.
+ * succeeds pays nothing for failure. `Effect.forever` would yield after each unit. To take a unit and to run it are two rounds of the
+ * loop, since an `Effect.flatMap` between them would cost as much as either.
  */
 const loop = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
@@ -135,9 +135,9 @@ const loop = <In, Out, E, R>(
     while: () => !gopher.retired,
     body: (): Effect.Effect<unknown, E, R> => {
       if (attempt !== undefined) {
-        const taken = attempt
+        const next = attempt
         attempt = undefined
-        return taken
+        return next
       }
       if (gopher.forked) return interruptChildren(gopher)
       if (gopher.touched) {

@@ -21,7 +21,7 @@ import { Backlog } from "./backlog.ts"
 import { changesOf } from "./changes.ts"
 import { Condition } from "./condition.ts"
 import { Crew } from "./crew.ts"
-import { watchingForks } from "./forks.ts"
+import { ForkWatch, watchingForks } from "./forks.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import { History } from "./history.ts"
@@ -51,6 +51,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   private readonly options: Options<In, Out, E, R>
   private readonly settings: Settings
   readonly tracing: boolean
+  private readonly forks: ForkWatch
   private readonly runtime: Runtime.Runtime<R>
   readonly backlog: Backlog<In, Out, E>
   private readonly crew: Crew<In, Out, E>
@@ -77,7 +78,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.options = options
     this.settings = settings
     this.tracing = settings.tracing
-    this.runtime = watchingForks(runtime, (parent) => this.crew.forked(parent))
+    this.forks = new ForkWatch((parent) => this.crew.forked(parent))
+    this.runtime = watchingForks(runtime, this.forks)
     this.queue = parts.queue
     this.backlog = backlog
     this.turn = turn
@@ -351,7 +353,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   private endOfTurn(): void {
     this.flush()
-    if (this.buffer?.flush() === true) this.turn.begin()
+    if (this.buffer?.flush(this.turn.wasOver) === true) this.turn.begin()
     this.crew.endOfTurn()
   }
 
@@ -395,6 +397,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     const left = this.backlog.accepted - this.tally.settled
     const running = this.crew.workIds
     yield* this.crew.disband
+    this.forks.stop()
     const waiting = this.attempts.interruptAll(LOGGED_IDS)
     this.checkEnd()
     if (left > 0) {

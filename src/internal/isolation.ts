@@ -17,7 +17,8 @@ class WatchedMap<K, V> extends Map<K, V> {
  * The FiberRefs that a fiber has begun with, and should have between two units.
  *
  * To set them back costs as much as all else that is done for a small unit, and few units change any. No API tells which,
- * but FiberRefs are immutable: to change one is to copy the Map of them all. So this Map notices when it is copied.
+ * but FiberRefs are immutable, and nothing in Effect changes those of a fiber without copying the Map of them all. So this Map
+ * notices when it is copied.
  *
  * @internal
  */
@@ -40,22 +41,25 @@ export class InitialRefs {
 
   /** May the fiber have others by now? */
   get changed(): boolean {
-    return this.locals.copied || !changesShow()
+    return this.copied || !copiesShow()
+  }
+
+  get copied(): boolean {
+    return this.locals.copied
   }
 }
 
 /** Is it so in the Effect that is in use? If not, all units count as if they had changed something. */
-const changesShow = (): boolean => shown ??= Effect.runSync(probe)
+const copiesShow = (): boolean => shown ??= Effect.runSync(probe)
 
 let shown: boolean | undefined
 
 const probe: Effect.Effect<boolean> = Effect.withFiberRuntime((fiber) => {
-  shown = true
   const refs = new InitialRefs(fiber)
   return Effect.gen(function*() {
     yield* refs.reset
-    const before = refs.changed
+    const before = refs.copied
     yield* FiberRef.set(FiberRef.unsafeMake(0), 1)
-    return !before && refs.changed
+    return !before && refs.copied
   })
 })

@@ -8,7 +8,7 @@ import { Condition } from "./condition.ts"
 /** A waiting reader is woken when so many are there: waking it costs as much as several small units. */
 const BATCH = 64
 
-/** With fewer, it is woken at the end of the turn if there are but a few, and otherwise after so many turns. */
+/** With fewer, it is woken at the end of the turn if there are but a few or it was a long one, and otherwise after so many turns. */
 const FEW = 8
 const TURNS = 4
 
@@ -54,10 +54,10 @@ export class Outcomes<A, E = never> {
     if (this.items.push(item) >= this.batch) this.arrival.check()
   }
 
-  /** To be called at the end of a turn; `true` if it has to be called at the end of the next one, too. */
-  flush(): boolean {
+  /** To be called at the end of a turn, perhaps a long one; `true` if it has to be called at the end of the next one, too. */
+  flush(long: boolean): boolean {
     if (!this.arrival.awaited || this.items.length === 0) return false
-    if (this.items.length >= FEW && ++this.turns < TURNS) return true
+    if (!long && this.items.length >= FEW && ++this.turns < TURNS) return true
     this.arrival.check()
     return false
   }

@@ -67,7 +67,7 @@ export const streamThrough = <In, Out, E, E2, R2>(
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         host.turn.atEnd(() => {
-          if (outcomes.flush()) host.turn.begin()
+          if (outcomes.flush(host.turn.wasOver)) host.turn.begin()
         })
       ),
       (stop) => Effect.sync(stop)

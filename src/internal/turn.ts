@@ -18,6 +18,8 @@ const clock = performance
 export class Turn extends Round {
   /** The share is used up: nothing may start before the next turn. */
   over = false
+  /** It was in the turn that has just ended. */
+  wasOver = false
   private open = false
   /** Something has started or ended in this turn. */
   private used = false
@@ -38,8 +40,8 @@ export class Turn extends Round {
   }
 
   /**
-   * The time in milliseconds, looked up: a unit starts or ends. It is also how the herd notices that it has had its share;
-   * the first in a turn may always start.
+   * The time in milliseconds, looked up: a unit starts or ends. That is also when the herd notices that it has had its share,
+   * but not at the first in a turn, since one may always start.
    */
   look(): number {
     this.begin()
@@ -51,6 +53,7 @@ export class Turn extends Round {
 
   private readonly end = () => {
     this.open = false
+    this.wasOver = this.over
     this.over = false
     this.used = false
     this.next()
