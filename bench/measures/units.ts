@@ -1,20 +1,21 @@
 /**
  * Units of little work, a herd with everything on to send them through, and what their results add up to.
  */
-import { Effect, Exit, Schedule, Stream } from "effect"
+import { Effect, Exit, Stream } from "effect"
 import { Herd } from "gofherd"
+import { resultOf, withBackoff } from "../work.ts"
 
 type Process = (n: number) => Effect.Effect<number>
 
-export const synchronous: Process = (n) => Effect.succeed(n + 10)
+export const synchronous: Process = (n) => Effect.succeed(resultOf(n))
 
 export const immediate: Process = (n) =>
   Effect.async((resume) => {
-    setImmediate(() => resume(Exit.succeed(n + 10)))
+    setImmediate(() => resume(Exit.succeed(resultOf(n))))
   })
 
 /** Nothing of the herds here is ever retried; that it could be is part of what is measured. */
-export const retry = Schedule.intersect(Schedule.exponential("5 millis"), Schedule.recurs(3))
+export const retry = withBackoff.schedule
 
 /** One at a time, so that a measurement has no array of them to pay for. */
 export function* naturals(count: number): Generator<number> {

@@ -2,40 +2,25 @@ import type * as Metric from "effect/Metric"
 import * as MetricLabel from "effect/MetricLabel"
 import * as HerdMetrics from "../HerdMetrics.ts"
 
-type Metered = Metric.Metric.Counter<number> | Metric.Metric.Gauge<number>
+type Labels = ReadonlyArray<MetricLabel.MetricLabel>
 
-/** One metric of one herd, which is only told of changes. */
-class Series {
-  private told: number
-  private readonly metric: Metered
-  private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
-
-  private constructor(metric: Metered, labels: ReadonlyArray<MetricLabel.MetricLabel>, told: number) {
-    this.metric = metric
-    this.labels = labels
-    this.told = told
+/** Carries a total to a counter, which adds what it is told. */
+const counting = (counter: Metric.Metric.Counter<number>, labels: Labels) => {
+  let told = 0
+  return (total: number): void => {
+    if (total === told) return
+    counter.unsafeUpdate(total - told, labels)
+    told = total
   }
+}
 
-  static counter(metric: Metric.Metric.Counter<number>, labels: ReadonlyArray<MetricLabel.MetricLabel>): Series {
-    return new Series(metric, labels, 0)
-  }
-
-  /** An earlier herd of the same name may have left a value. */
-  static gauge(metric: Metric.Metric.Gauge<number>, labels: ReadonlyArray<MetricLabel.MetricLabel>): Series {
-    return new Series(metric, labels, Number.NaN)
-  }
-
-  /** A counter adds what it is told. */
-  add(total: number): void {
-    if (total === this.told) return
-    this.metric.unsafeUpdate(total - this.told, this.labels)
-    this.told = total
-  }
-
-  set(value: number): void {
-    if (value === this.told) return
-    this.metric.unsafeUpdate(value, this.labels)
-    this.told = value
+/** Carries a value to a gauge, where an earlier herd of the same name may have left one. */
+const showing = (gauge: Metric.Metric.Gauge<number>, labels: Labels) => {
+  let told = Number.NaN
+  return (value: number): void => {
+    if (value === told) return
+    gauge.unsafeUpdate(value, labels)
+    told = value
   }
 }
 
@@ -50,24 +35,26 @@ export class Tally {
   failed = 0
   interrupted = 0
   retried = 0
-  private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
-  private readonly counters: Readonly<Record<"success" | "retry" | "failure" | "interrupted", Series>>
-  private readonly gauges: Readonly<Record<"size" | "running" | "queued" | "retrying" | "paused", Series>>
+  private readonly labels: Labels
+  private readonly show: Readonly<
+    Record<
+      "success" | "retry" | "failure" | "interrupted" | "size" | "running" | "queued" | "retrying" | "paused",
+      (value: number) => void
+    >
+  >
 
   constructor(name: string) {
     const labels = this.labels = Object.freeze([MetricLabel.make("herd", name)])
-    this.counters = {
-      success: Series.counter(HerdMetrics.success, labels),
-      retry: Series.counter(HerdMetrics.retry, labels),
-      failure: Series.counter(HerdMetrics.failure, labels),
-      interrupted: Series.counter(HerdMetrics.interrupted, labels)
-    }
-    this.gauges = {
-      size: Series.gauge(HerdMetrics.size, labels),
-      running: Series.gauge(HerdMetrics.running, labels),
-      queued: Series.gauge(HerdMetrics.queued, labels),
-      retrying: Series.gauge(HerdMetrics.retrying, labels),
-      paused: Series.gauge(HerdMetrics.paused, labels)
+    this.show = {
+      success: counting(HerdMetrics.success, labels),
+      retry: counting(HerdMetrics.retry, labels),
+      failure: counting(HerdMetrics.failure, labels),
+      interrupted: counting(HerdMetrics.interrupted, labels),
+      size: showing(HerdMetrics.size, labels),
+      running: showing(HerdMetrics.running, labels),
+      queued: showing(HerdMetrics.queued, labels),
+      retrying: showing(HerdMetrics.retrying, labels),
+      paused: showing(HerdMetrics.paused, labels)
     }
     // A series that exists from the start is one that `rate()` and alerts can work with.
     for (const metric of Object.values(HerdMetrics)) metric.unsafeValue(this.labels)
@@ -101,15 +88,15 @@ export class Tally {
     readonly retrying: number
     readonly paused: boolean
   }): void {
-    const { counters, gauges } = this
-    counters.success.add(this.succeeded)
-    counters.retry.add(this.retried)
-    counters.failure.add(this.failed)
-    counters.interrupted.add(this.interrupted)
-    gauges.size.set(now.size)
-    gauges.running.set(now.running)
-    gauges.queued.set(now.queued)
-    gauges.retrying.set(now.retrying)
-    gauges.paused.set(now.paused ? 1 : 0)
+    const { show } = this
+    show.success(this.succeeded)
+    show.retry(this.retried)
+    show.failure(this.failed)
+    show.interrupted(this.interrupted)
+    show.size(now.size)
+    show.running(now.running)
+    show.queued(now.queued)
+    show.retrying(now.retrying)
+    show.paused(now.paused ? 1 : 0)
   }
 }
