@@ -109,6 +109,7 @@ describe("Backlog", () => {
     const backlog = new Backlog<number, never, never>({
       capacity,
       retrying: () => 0,
+      slots: () => 1,
       now: () => now,
       onWork: () => signals++
     })

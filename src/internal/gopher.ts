@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as Scope from "effect/Scope"
+import * as Scope from "effect/Scope"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
@@ -57,6 +57,8 @@ export interface Host<In, Out, E, R> {
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
   /** The resource could not be acquired, so many times in a row, and will be tried again after the delay. */
   acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void>
+  /** The resource could not be released. */
+  releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void>
 }
 
 /**
@@ -81,15 +83,19 @@ export const liveWith = <In, Out, E, R>(
   gopher: Gopher<In, Out, E>,
   acquire: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope>
 ): Effect.Effect<void, never, R> => {
-  const once = Effect.scoped(
-    Effect.flatMap(Effect.exit(Effect.flatMap(acquire, asProcess)), (exit) => {
-      if (Exit.isFailure(exit)) return Effect.succeed(Option.some(exit.cause))
-      const children = gopher.fiber?.children ?? Effect.succeed([])
-      return Effect.flatMap(children, (own) => {
-        gopher.own = own
-        return Effect.as(live(host, gopher, exit.value), Option.none())
-      })
+  const use = Effect.flatMap(Effect.exit(Effect.flatMap(acquire, asProcess)), (exit) => {
+    if (Exit.isFailure(exit)) return Effect.succeed(Option.some(exit.cause))
+    const children = gopher.fiber?.children ?? Effect.succeed([])
+    return Effect.flatMap(children, (own) => {
+      gopher.own = own
+      return Effect.as(live(host, gopher, exit.value), Option.none())
     })
+  })
+  // As `Effect.scoped`, but what a finalizer dies of is not what the gopher's unit ended with.
+  const once = Effect.acquireUseRelease(
+    Scope.make(),
+    (scope) => Scope.extend(use, scope),
+    (scope, exit) => Effect.catchAllCause(Scope.close(scope, exit), (cause) => host.releaseFailed(cause))
   )
   const again = (failures: number): Effect.Effect<void, never, R> =>
     Effect.flatMap(once, (failed) => {

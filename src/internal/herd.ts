@@ -270,8 +270,14 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return !this.paused && !this.attempts.stopping && this.attempts.running < this.crew.size
   }
 
+  /** How many more units the size lets run. */
+  get slots(): number {
+    return this.crew.size - this.attempts.running
+  }
+
   freeGophers(): number {
-    return this.mayStart() && !this.heldUp() ? this.crew.free(this.attempts.running) : 0
+    if (!this.mayStart() || this.heldUp()) return 0
+    return Math.max(0, Math.min(this.crew.free(this.attempts.running), this.slots - this.attempts.backoffs.size))
   }
 
   // ---------------------------------------------------------------------------------------------------- gophers
@@ -288,6 +294,10 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.tally.acquireFailed()
     const when = `next attempt in ${Duration.format(delay)}`
     return this.log(LogLevel.Warning, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)
+  }
+
+  releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void> {
+    return this.log(LogLevel.Warning, "a gopher failed to release its resource", cause)
   }
 
   private lifeOf(gopher: Gopher<In, Out, E>): Effect.Effect<void, never, R> {
@@ -452,6 +462,7 @@ const assemble = <In, Out, E, R>(
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
+      slots: () => herd.slots,
       now: () => turn.now,
       onWork: () => herd.signal()
     })

@@ -1,0 +1,473 @@
+/**
+ * A herd as plain data: no fibers, no Effects, no event loop. It says what a real one has to look like whenever nothing more
+ * happens by itself.
+ */
+import type { Attempt, Config, End, Plan } from "./commands.ts"
+
+/** Where an outcome goes: to the readers of `outcomes`, or to the one who asked for it. */
+export interface Place {
+  readonly kind: "outcomes" | "run" | "stream"
+  /** What became of its units. */
+  readonly settled: Map<number, Settled>
+}
+
+export type Settled = "success" | "failure" | "interrupted"
+
+export interface Unit {
+  readonly n: number
+  readonly plan: Plan
+  readonly priority: number
+  readonly place: Place
+  /** Attempts that ended. */
+  attempts: number
+  phase: "new" | "queued" | "running" | "retrying" | "settled"
+  cancelled: boolean
+}
+
+/** Somebody who brings units; all of them have entered, or the rest waits for room. */
+export interface Sender {
+  readonly units: ReadonlyArray<Unit>
+  readonly priority: number
+  /** Units that have entered. */
+  entered: number
+  end: "entering" | "done" | "closed" | "gone"
+}
+
+interface Gopher {
+  unit: Unit | undefined
+  /** When it tries again to acquire its resource, and how often it has tried in vain. */
+  due: number | undefined
+  failures: number
+  /** It goes as soon as it can. */
+  leaving: boolean
+  /** A shrink wants the unit back in the queue. */
+  putBack: boolean
+}
+
+const first = <A>(items: ReadonlyArray<A>, before: (self: A, that: A) => boolean): A | undefined =>
+  items.reduce<A | undefined>((best, item) => best === undefined || before(item, best) ? item : best, undefined)
+
+const remove = <A>(items: Array<A>, item: A): void => {
+  const at = items.indexOf(item)
+  if (at !== -1) items.splice(at, 1)
+}
+
+export class Model {
+  readonly config: Config
+  now = 0
+  size: number
+  paused = false
+  closed = false
+  life: "open" | "draining" | "stopping" | "stopped" = "open"
+  /** When the scope closes at the latest, once it began to. */
+  deadline = Infinity
+
+  /** In the order in which they are going to start. */
+  readonly queue: Array<Unit> = []
+  readonly retrying: Array<{ readonly unit: Unit; readonly due: number }> = []
+  /** Those who wait for room, in order of arrival. */
+  readonly waiting: Array<Sender> = []
+  /** Those who may bring more, since their last unit has just entered: when they do is left to the herd. */
+  readonly resuming: Array<Sender> = []
+  /** Those at work in order of their starts; those with a resource also when they are idle or acquire it. */
+  readonly gophers: Array<Gopher> = []
+
+  accepted = 0
+  succeeded = 0
+  retried = 0
+  failed = 0
+  interrupted = 0
+  resizes = 0
+  acquireFailures = 0
+  /** Attempts that started, as unit and number of the attempt, in order. */
+  readonly starts: Array<string> = []
+  /** Attempts that ended. */
+  ends = 0
+  /** Outcomes that wait for a reader, and whether one is there. */
+  unread = 0
+  attached = false
+  acquired = 0
+  /** From here on every resource can be acquired. */
+  healthy = false
+
+  constructor(config: Config) {
+    this.config = config
+    this.size = config.size
+    this.fill()
+  }
+
+  get running(): Array<Unit> {
+    return this.gophers.flatMap(({ unit }) => unit === undefined ? [] : [unit])
+  }
+
+  get settled(): number {
+    return this.succeeded + this.failed + this.interrupted
+  }
+
+  get drained(): boolean {
+    return this.closed && this.accepted === this.settled
+  }
+
+  state() {
+    return {
+      size: this.size,
+      running: this.running.length,
+      queued: this.queue.length,
+      retrying: this.retrying.length,
+      accepted: this.accepted,
+      succeeded: this.succeeded,
+      retried: this.retried,
+      failed: this.failed,
+      interrupted: this.interrupted,
+      paused: this.paused,
+      closed: this.closed,
+      drained: this.drained
+    }
+  }
+
+  // ---------------------------------------------------------------------------------------------------- entering
+
+  /** Units that may enter now. */
+  private get room(): number {
+    return Math.max(0, this.config.capacity - this.queue.length - this.retrying.length)
+  }
+
+  /** Capacity 0: units that may go straight to a gopher. */
+  private get handOvers(): number {
+    return this.config.capacity > 0 ? 0 : this.size - this.running.length - this.retrying.length
+  }
+
+  bring(units: ReadonlyArray<Unit>, priority: number): Sender {
+    const sender: Sender = { units, priority, entered: 0, end: "entering" }
+    if (this.closed) sender.end = "closed"
+    else this.go(sender)
+    return sender
+  }
+
+  /** Enters what there is room for; the rest waits. */
+  private go(sender: Sender): void {
+    while (sender.entered < sender.units.length && this.waiting.length === 0 && this.room > 0) this.enter(sender)
+    if (sender.entered === sender.units.length) sender.end = "done"
+    else {
+      this.waiting.push(sender)
+      this.refill()
+    }
+  }
+
+  private enter(sender: Sender): void {
+    const unit = sender.units[sender.entered++] as Unit
+    this.accepted++
+    this.enqueue(unit)
+  }
+
+  tryBring(unit: Unit): boolean {
+    if (this.waiting.length > 0) return false
+    const room = this.config.capacity > 0 ? this.room : Math.min(this.free, this.handOvers) - this.queue.length
+    if (room <= 0) return false
+    this.accepted++
+    this.enqueue(unit)
+    return true
+  }
+
+  private enqueue(unit: Unit): void {
+    unit.phase = "queued"
+    const after = this.queue.findIndex((other) => other.priority < unit.priority)
+    this.queue.splice(after === -1 ? this.queue.length : after, 0, unit)
+  }
+
+  /** Those who wait go on once half of the capacity is free, or nothing is queued. */
+  private refill(): void {
+    const half = Math.floor(this.config.capacity / 2)
+    if (this.queue.length > 0 && this.queue.length + this.retrying.length > half) return
+    while (this.waiting.length > 0 && this.room > 0) this.enterNext()
+  }
+
+  private enterNext(): Unit {
+    const sender = first(this.waiting, (self, that) => self.priority > that.priority) as Sender
+    remove(this.waiting, sender)
+    const unit = sender.units[sender.entered] as Unit
+    this.enter(sender)
+    if (sender.entered === sender.units.length) sender.end = "done"
+    else this.resuming.push(sender)
+    return unit
+  }
+
+  // ---------------------------------------------------------------------------------------------------- size
+
+  /** Live gophers that have to go. */
+  private get surplus(): number {
+    return this.gophers.filter(({ leaving }) => !leaving).length - this.size
+  }
+
+  /** Gophers that could start a unit now. */
+  private get free(): number {
+    if (this.paused || this.life === "stopping" || this.life === "stopped" || this.heldUp) return 0
+    const free = Math.max(0, this.size - this.running.length)
+    return this.config.gopher === undefined ? free : Math.min(free, this.gophers.filter(isIdle).length)
+  }
+
+  private get heldUp(): boolean {
+    return this.config.outcomes !== "discard" && this.unread >= this.config.outcomes
+  }
+
+  resize(to: number, mode: "graceful" | "interrupt"): void {
+    if (to !== this.size) this.resizes++
+    this.size = to
+    for (const rests of [isIdle, isAcquiring]) {
+      for (const gopher of this.gophers.filter(rests)) if (this.surplus > 0) remove(this.gophers, gopher)
+    }
+    if (mode === "interrupt") {
+      for (const gopher of this.gophers.filter(({ leaving }) => !leaving).reverse()) {
+        if (this.surplus > 0) {
+          gopher.leaving = true
+          gopher.putBack = true
+        }
+      }
+    }
+    this.fill()
+  }
+
+  /** Gophers with a resource are there before there is work. */
+  private fill(): void {
+    if (this.config.gopher === undefined || this.life === "stopping" || this.life === "stopped") return
+    while (this.gophers.length < this.size) {
+      this.gophers.push({ unit: undefined, due: this.now, failures: 0, leaving: false, putBack: false })
+    }
+  }
+
+  private acquire(gopher: Gopher): void {
+    const { acquires } = this.config.gopher as NonNullable<Config["gopher"]>
+    const ok = this.healthy || acquires[this.acquired % acquires.length] === "succeed"
+    this.acquired++
+    if (ok) {
+      gopher.due = undefined
+      return
+    }
+    this.acquireFailures++
+    gopher.due = this.now + Math.min(30_000, 100 * 2 ** gopher.failures++)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- working
+
+  /** All that happens by itself. */
+  pump(): void {
+    while (true) {
+      this.land()
+      for (const gopher of this.gophers.filter(({ due = Infinity }) => due <= this.now)) this.acquire(gopher)
+      if (this.free > 0 && this.startNext()) continue
+      if (this.life === "draining" && (this.drained || this.now >= this.deadline)) this.disband()
+      else if (this.life === "stopping" && this.gophers.length === 0) this.end()
+      else return
+    }
+  }
+
+  private startNext(): boolean {
+    let unit = this.queue.shift()
+    if (unit !== undefined) this.refill()
+    else if (this.waiting.length > 0 && this.handOvers > 0) {
+      unit = this.enterNext()
+      remove(this.queue, unit)
+    } else if (this.resuming.length > 0 && (this.handOvers > 0 || this.room > 0)) {
+      this.go(this.resuming.shift() as Sender)
+      return true
+    } else return false
+    this.start(unit)
+    return true
+  }
+
+  private start(unit: Unit): void {
+    unit.phase = "running"
+    this.starts.push(`${unit.n}, attempt ${unit.attempts + 1}`)
+    let gopher = this.gophers.find(isIdle)
+    if (gopher === undefined) {
+      gopher = { unit, due: undefined, failures: 0, leaving: false, putBack: false }
+    } else {
+      gopher.unit = unit
+      remove(this.gophers, gopher)
+    }
+    this.gophers.push(gopher)
+    const attempt = attemptOf(unit)
+    if (attempt !== "wait" && attempt !== "hold") this.finish(gopher, attempt)
+  }
+
+  /** What was interrupted and can be ends. */
+  private land(): void {
+    for (const gopher of this.gophers.filter(({ leaving }) => leaving).reverse()) {
+      if (gopher.unit !== undefined && attemptOf(gopher.unit) === "wait") this.interruptNow(gopher)
+    }
+  }
+
+  private interruptNow(gopher: Gopher): void {
+    const unit = gopher.unit as Unit
+    if (gopher.putBack && this.life !== "stopping" && !unit.cancelled) {
+      unit.phase = "queued"
+      const at = this.queue.findIndex((other) => other.priority <= unit.priority)
+      this.queue.splice(at === -1 ? this.queue.length : at, 0, unit)
+    } else {
+      this.ends++
+      unit.attempts++
+      this.settle(unit, "interrupted")
+    }
+    this.leave(gopher)
+  }
+
+  /** The attempt that waits ends as it is told. */
+  finishUnit(unit: Unit, as: End): void {
+    const gopher = this.gophers.find((gopher) => gopher.unit === unit) as Gopher
+    // It was interrupted and could not be: now it can, and whatever it ends with is lost.
+    if (gopher.leaving) this.interruptNow(gopher)
+    else this.finish(gopher, as)
+  }
+
+  private finish(gopher: Gopher, as: Exclude<Attempt, "wait" | "hold">): void {
+    const unit = gopher.unit as Unit
+    const { retry } = this.config
+    unit.attempts++
+    this.ends++
+    gopher.unit = undefined
+    if (as === "succeed") this.settle(unit, "success")
+    else if (as === "interrupt itself") this.settle(unit, "interrupted")
+    else if (as !== "fail" || retry === undefined || unit.attempts > retry.times) this.settle(unit, "failure")
+    else {
+      this.retried++
+      const delay = retry.grows ? retry.delay * 2 ** (unit.attempts - 1) : retry.delay
+      if (delay === 0) this.enqueue(unit)
+      else {
+        unit.phase = "retrying"
+        this.retrying.push({ unit, due: this.now + delay })
+      }
+    }
+    const broken = as === "die" || as === "throw" || as === "nonsense"
+    if (this.config.gopher === undefined || broken || this.surplus > 0) this.leave(gopher)
+  }
+
+  private leave(gopher: Gopher): void {
+    remove(this.gophers, gopher)
+    this.fill()
+  }
+
+  private settle(unit: Unit, as: Settled): void {
+    unit.phase = "settled"
+    if (as === "success") this.succeeded++
+    else if (as === "failure") this.failed++
+    else this.interrupted++
+    if (unit.place.settled.has(unit.n)) throw new Error(`expected unit ${unit.n} to settle once, got twice`)
+    unit.place.settled.set(unit.n, as)
+    if (unit.place.kind === "outcomes" && !this.attached) this.unread++
+  }
+
+  // ---------------------------------------------------------------------------------------------------- the others
+
+  cancel(unit: Unit): void {
+    switch (unit.phase) {
+      case "new":
+      case "settled":
+        return
+      case "queued":
+        remove(this.queue, unit)
+        break
+      case "retrying":
+        this.retrying.splice(this.retrying.findIndex((entry) => entry.unit === unit), 1)
+        break
+      case "running": {
+        const gopher = this.gophers.find((gopher) => gopher.unit === unit) as Gopher
+        unit.cancelled = true
+        gopher.leaving = true
+        return
+      }
+    }
+    this.settle(unit, "interrupted")
+    this.refill()
+  }
+
+  withdraw(sender: Sender): void {
+    if (sender.end === "entering") sender.end = "gone"
+    remove(this.waiting, sender)
+  }
+
+  close(): void {
+    this.closed = true
+    for (const sender of this.waiting.splice(0)) sender.end = "closed"
+  }
+
+  stop(): void {
+    if (this.life !== "open") return
+    this.close()
+    this.life = "draining"
+    this.deadline = this.now + this.config.gracePeriod
+  }
+
+  private disband(): void {
+    this.life = "stopping"
+    for (const gopher of Array.from(this.gophers)) {
+      if (gopher.unit === undefined) remove(this.gophers, gopher)
+      gopher.leaving = true
+    }
+  }
+
+  private end(): void {
+    for (const unit of [...this.retrying.splice(0).map(({ unit }) => unit), ...this.queue.splice(0)]) {
+      this.settle(unit, "interrupted")
+    }
+    this.life = "stopped"
+    this.size = 0
+  }
+
+  attach(): void {
+    this.attached = this.config.outcomes !== "discard"
+    this.unread = 0
+  }
+
+  /** The next time at which something happens by itself. */
+  get next(): number {
+    return Math.min(
+      this.life === "draining" ? this.deadline : Infinity,
+      ...this.retrying.map(({ due }) => due),
+      ...this.gophers.map(({ due = Infinity }) => due)
+    )
+  }
+
+  /** The clock has come to `next`, or to a time before it. */
+  tick(now: number): void {
+    this.now = now
+    for (const entry of this.retrying.filter(({ due }) => due <= now)) {
+      remove(this.retrying, entry)
+      this.enqueue(entry.unit)
+    }
+  }
+
+  /**
+   * Somebody who brings several units and waited for room goes on in a fiber of its own: how many of the rest had entered
+   * when nothing more happened is left to the herd, within the bounds of the capacity. The herd says how many it has accepted.
+   */
+  reconcile(accepted: number): void {
+    while (this.accepted < accepted && this.resuming.length > 0 && this.room > 0) {
+      const sender = this.resuming[0] as Sender
+      this.enter(sender)
+      if (sender.entered === sender.units.length) {
+        sender.end = "done"
+        this.resuming.shift()
+      }
+    }
+    for (const sender of this.resuming.splice(0)) {
+      if (this.closed) sender.end = "closed"
+      else this.waiting.push(sender)
+    }
+  }
+
+  /** Somebody waits for room though he need not. */
+  get keepsWaiting(): boolean {
+    const half = Math.floor(this.config.capacity / 2)
+    const used = this.queue.length + this.retrying.length
+    return this.waiting.length > 0 && this.room > 0 && (this.queue.length === 0 || used <= half)
+  }
+}
+
+const isIdle = (gopher: Gopher): boolean => gopher.unit === undefined && gopher.due === undefined && !gopher.leaving
+
+const isAcquiring = (gopher: Gopher): boolean => gopher.due !== undefined
+
+const attemptOf = (unit: Unit): Attempt => {
+  const { attempts } = unit.plan
+  return attempts[Math.min(unit.attempts, attempts.length - 1)] as Attempt
+}

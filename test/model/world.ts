@@ -1,0 +1,369 @@
+/**
+ * A real herd, and everybody around it: units that do as they are told, senders, callers, readers and an operator. It
+ * looks at the guarantees from within, whenever a unit starts or ends.
+ */
+import { assert } from "@effect/vitest"
+import {
+  Cause,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberId,
+  FiberRef,
+  Metric,
+  Runtime,
+  Schedule,
+  Scope,
+  Stream
+} from "effect"
+import { Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
+import type { Attempt, Config, End, Plan } from "./commands.ts"
+
+export interface Body {
+  readonly n: number
+  readonly plan: Plan
+}
+
+type Failure = "no"
+type AnyOutcome = Outcome.Outcome<Body, number, Failure>
+
+/** Set by units that are told to, seen by none. */
+const trace = FiberRef.unsafeMake(0)
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
+
+/** More turns than the herd ever waits for by itself. */
+const STILL = 6
+
+export class World {
+  readonly config: Config
+  readonly herd: Herd.Herd<Body, number, Failure>
+  /** Attempts that started, in order. */
+  readonly starts: Array<string> = []
+  /** Outcomes that the readers of `outcomes` were given. */
+  readonly delivered = new Map<number, Outcome.Outcome.Status>()
+  readonly callbacks = { success: 0, retry: 0, failure: 0 }
+  readonly resources = { acquired: 0, failed: 0, released: 0 }
+  /** From here on every resource can be acquired. */
+  healthy = false
+  reader: Fiber.RuntimeFiber<void> | undefined = undefined
+  stopping: Fiber.RuntimeFiber<void> | undefined = undefined
+  private readonly runtime: Runtime.Runtime<never>
+  private readonly scope = Effect.runSync(Scope.make())
+  private readonly inside = new Map<number, Deferred.Deferred<number, Failure>>()
+  private readonly children = new Map<number, Set<object>>()
+  private readonly before: Figures
+  private readonly watcher: Fiber.RuntimeFiber<void>
+  private readonly drained: Fiber.RuntimeFiber<void>
+  private idle: Fiber.RuntimeFiber<void>
+  private readonly settling = new Set<Fiber.RuntimeFiber<void>>()
+  private latest: Herd.HerdState | undefined = undefined
+  /** The largest size there ever was. */
+  private largest: number
+  /** What was not as it should have been, where nobody could be told. */
+  private readonly faults: Array<unknown> = []
+
+  constructor(config: Config, runtime: Runtime.Runtime<never>) {
+    this.config = config
+    this.runtime = runtime
+    this.largest = config.size
+    this.herd = this.now(Scope.extend(Herd.make(this.options()), this.scope))
+    this.before = figures(this.herd.name)
+    this.watcher = this.fork(Stream.runForEach(this.herd.changes, (state) => Effect.sync(() => this.latest = state)))
+    this.drained = this.fork(this.herd.awaitDrained)
+    this.idle = this.fork(this.herd.awaitIdle)
+  }
+
+  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
+    return Runtime.runFork(this.runtime)(effect)
+  }
+
+  /** The result of an Effect that does not suspend. It runs as those of users do, which `runSync` would not. */
+  now<A, E>(effect: Effect.Effect<A, E>): A {
+    const exit = this.fork(effect).unsafePoll()
+    if (exit === null) throw new Error("expected the Effect to end at once, got one that suspends")
+    return Exit.getOrElse(exit, (cause) => {
+      throw Cause.squash(cause)
+    })
+  }
+
+  private options(): Herd.Options<Body, number, Failure, never, never, never> & { readonly process?: never } {
+    const { callbacks, capacity, gracePeriod, outcomes, retry, size, tracing } = this.config
+    const called = (which: "success" | "retry" | "failure") => () =>
+      Effect.suspend(() => {
+        this.look()
+        this.callbacks[which]++
+        return callbacks === "die" ? Effect.die("callback") : Effect.void
+      })
+    return {
+      name: "model",
+      size,
+      capacity,
+      gracePeriod,
+      tracing,
+      outcomes: outcomes === "discard" ? outcomes : { capacity: outcomes },
+      ...(retry && {
+        retry: Schedule.intersect(
+          Schedule.recurs(retry.times),
+          Schedule.exponential(retry.delay, retry.grows ? 2 : 1)
+        )
+      }),
+      ...(callbacks !== "none" &&
+        { onSuccess: called("success"), onRetry: called("retry"), onFailure: called("failure") }),
+      ...this.processing()
+    } as never
+  }
+
+  private processing() {
+    const { gopher } = this.config
+    if (gopher === undefined) return { process: this.process }
+    const acquire = Effect.suspend(() => {
+      const { acquires } = gopher
+      const fails = !this.healthy && acquires[(this.resources.acquired + this.resources.failed) % acquires.length] === "die"
+      if (fails) {
+        this.resources.failed++
+        return Effect.die("no resource")
+      }
+      this.resources.acquired++
+      return Effect.as(
+        Effect.addFinalizer(() => {
+          this.resources.released++
+          return gopher.releaseDies ? Effect.die("release") : Effect.void
+        }),
+        this.process
+      )
+    })
+    return { gopher: acquire }
+  }
+
+  // ---------------------------------------------------------------------------------------------------- units
+
+  private readonly process = (body: Body, work: Work.Work<Body>): Effect.Effect<number, Failure> => {
+    const { n, plan } = body
+    this.starts.push(`${n}, attempt ${work.attempt}`)
+    this.guard(() => {
+      const { running, size } = this.look()
+      assert.isAtMost(running, size, "started although as many as the size were running (G1)")
+      assert.isFalse(this.inside.has(n), "started while it ran (G2)")
+    })
+    const attempt = plan.attempts[Math.min(work.attempt, plan.attempts.length) - 1] as Attempt
+    if (attempt === "throw") throw new Error("thrown")
+    if (attempt === "nonsense") return "nonsense" as never
+    const main = this.attempt(n, attempt)
+    // Without more ado where possible, since that is a way of its own through the herd.
+    return plan.sets || plan.forks || attempt === "wait" ? Effect.zipRight(this.mess(n, plan), main) : main
+  }
+
+  private attempt(n: number, attempt: Exclude<Attempt, "throw" | "nonsense">): Effect.Effect<number, Failure> {
+    switch (attempt) {
+      case "succeed":
+        return Effect.succeed(n)
+      case "fail":
+        return Effect.fail("no")
+      case "die":
+        return Effect.die("died")
+      case "interrupt itself":
+        return Effect.interrupt
+      case "wait":
+        return this.wait(n)
+      case "hold":
+        return Effect.uninterruptible(this.wait(n))
+    }
+  }
+
+  private wait(n: number): Effect.Effect<number, Failure> {
+    return Effect.suspend(() => {
+      const gate = Deferred.unsafeMake<number, Failure>(FiberId.none)
+      this.inside.set(n, gate)
+      return Effect.onExit(Deferred.await(gate), () =>
+        Effect.sync(() => {
+          this.inside.delete(n)
+          this.guard(() => this.look())
+        }))
+    })
+  }
+
+  /** What a unit leaves behind: a changed FiberRef, a running child. */
+  private mess(n: number, plan: Plan): Effect.Effect<void> {
+    const of = this.children.get(n) ?? new Set()
+    this.children.set(n, of)
+    const forking = Effect.map(Effect.fork(Effect.never), (child) => {
+      of.add(child)
+      // It may be interrupted before it has begun.
+      child.addObserver(() => of.delete(child))
+    })
+    return this.isClean.pipe(
+      Effect.zipRight(plan.sets ? FiberRef.set(trace, n) : Effect.void),
+      Effect.zipRight(plan.forks ? forking : Effect.void)
+    )
+  }
+
+  private readonly isClean = Effect.map(FiberRef.get(trace), (n) => {
+    if (n !== 0) this.faults.push(`expected no FiberRef of another unit, got that of ${n} (G12)`)
+  })
+
+  finish(n: number, as: End): void {
+    const gate = this.inside.get(n)
+    assert.isDefined(gate, `expected unit ${n} to wait`)
+    if (gate === undefined) return
+    const exit = as === "succeed" ? Exit.succeed(n) : as === "fail" ? Exit.fail("no" as const) : Exit.die("died")
+    Deferred.unsafeDone(gate, exit)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- readers
+
+  attach(): void {
+    this.reader ??= this.fork(
+      Stream.runForEach(this.herd.outcomes, (outcome) => Effect.sync(() => this.deliver(this.delivered, outcome)))
+    )
+  }
+
+  detach(): Promise<unknown> {
+    const reader = this.reader
+    this.reader = undefined
+    return reader === undefined ? Promise.resolve() : Runtime.runPromise(this.runtime)(Fiber.interrupt(reader))
+  }
+
+  /** One batch of outcomes, of which there is at least one. */
+  read(): Promise<unknown> {
+    const one = Effect.flatMap(Stream.toPull(this.herd.outcomes), (pull) => pull)
+    return Runtime.runPromise(this.runtime)(Effect.scoped(one)).then((chunk) => {
+      for (const outcome of chunk) this.deliver(this.delivered, outcome)
+    })
+  }
+
+  deliver(to: Map<number, Outcome.Outcome.Status>, { exit, status, work }: AnyOutcome): void {
+    this.guard(() => {
+      assert.isFalse(to.has(work.body.n), `unit ${work.body.n} settled twice (G2)`)
+      if (Exit.isSuccess(exit)) assert.strictEqual(exit.value, work.body.n)
+    })
+    to.set(work.body.n, status)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- operator
+
+  resize(to: number, mode: "graceful" | "interrupt"): void {
+    this.largest = Math.max(this.largest, to)
+    this.now(this.herd.resize(to, { mode }))
+    this.settling.add(this.fork(this.herd.settled))
+  }
+
+  stop(): void {
+    this.stopping ??= this.fork(Scope.close(this.scope, Exit.void))
+  }
+
+  // ---------------------------------------------------------------------------------------------------- looking
+
+  /** The state at this instant, and what holds at every instant. */
+  look(): Herd.HerdState {
+    const state = Effect.runSync(this.herd.state)
+    const { accepted, failed, interrupted, live, queued, retrying, running, succeeded } = state
+    assert.strictEqual(accepted, queued + running + retrying + succeeded + failed + interrupted, "G3")
+    assert.isAtMost(running, live, "more units than gophers")
+    // Retries and what a shrink puts back are never refused.
+    assert.isAtMost(queued + retrying, this.config.capacity + this.largest, "G4")
+    for (const count of Object.values(state)) if (typeof count === "number") assert.isAtLeast(count, 0)
+    return state
+  }
+
+  private guard(check: () => void): void {
+    try {
+      check()
+    } catch (fault) {
+      this.faults.push(fault)
+    }
+  }
+
+  /** Waits until nothing more happens by itself. */
+  async still(): Promise<void> {
+    let last = ""
+    for (let same = 0; same < STILL; same++) {
+      await turn()
+      const { accepted, failed, interrupted, live, queued, retried, running, succeeded } = this.look()
+      const now = [accepted, failed, interrupted, live, queued, retried, running, succeeded, this.starts.length].join()
+      if (now !== last) same = 0
+      last = now
+    }
+    if (this.faults.length > 0) throw this.faults[0]
+  }
+
+  /** What those who wait for the herd, or watch it, have to know by now. */
+  checkWatchers(): Herd.HerdState {
+    const state = this.look()
+    if (this.stopping?.unsafePoll() === null || this.stopping === undefined) assert.deepStrictEqual(this.latest, state)
+    assert.strictEqual(this.drained.unsafePoll() !== null, state.drained, "awaitDrained")
+    if (state.queued + state.running + state.retrying === 0) {
+      assert.isNotNull(this.idle.unsafePoll(), "awaitIdle")
+      this.idle = this.fork(this.herd.awaitIdle)
+    }
+    if (state.live <= state.size) {
+      for (const fiber of this.settling) assert.isNotNull(fiber.unsafePoll(), "settled")
+      this.settling.clear()
+    }
+    for (const [n, children] of this.children) {
+      if (children.size > 0) assert.isTrue(this.inside.has(n), `unit ${n} has left a fiber behind (G12)`)
+    }
+    return state
+  }
+
+  /** By how much the herd's metrics have changed since it was made; gauges as they are. */
+  metrics(): Figures {
+    const now = figures(this.herd.name)
+    for (const name of COUNTED) now[name] -= this.before[name]
+    return now
+  }
+
+  /** The test has failed: whatever is left ends. */
+  abandon(): void {
+    for (const n of this.inside.keys()) this.finish(n, "succeed")
+    this.stop()
+  }
+
+  /** After the end. */
+  checkEnd(): void {
+    const { acquired, released } = this.resources
+    assert.strictEqual(released, acquired, "resources released")
+    assert.strictEqual(this.inside.size, 0, "units left inside")
+    assert.isNotNull(this.watcher.unsafePoll(), "changes has ended")
+    if (this.faults.length > 0) throw this.faults[0]
+  }
+}
+
+const COUNTED = ["success", "retry", "failure", "interrupted", "resizes", "acquireFailures", "attempts", "waits"] as const
+type Figures = Record<typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "paused", number>
+
+const figures = (herd: string): Figures => {
+  const value = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>): Out =>
+    Effect.runSync(Metric.value(Metric.tagged(metric, "herd", herd)))
+  const count = (metric: Metric.Metric.Counter<number>) => value(metric).count
+  const gauge = (metric: Metric.Metric.Gauge<number>) => value(metric).value
+  return {
+    success: count(HerdMetrics.success),
+    retry: count(HerdMetrics.retry),
+    failure: count(HerdMetrics.failure),
+    interrupted: count(HerdMetrics.interrupted),
+    resizes: count(HerdMetrics.resizes),
+    acquireFailures: count(HerdMetrics.acquireFailures),
+    attempts: value(HerdMetrics.attemptDuration).count,
+    waits: value(HerdMetrics.wait).count,
+    size: gauge(HerdMetrics.size),
+    running: gauge(HerdMetrics.running),
+    queued: gauge(HerdMetrics.queued),
+    retrying: gauge(HerdMetrics.retrying),
+    paused: gauge(HerdMetrics.paused)
+  }
+}
+
+/** What became of somebody who waits: `undefined` while he does. */
+export const endOf = (fiber: Fiber.RuntimeFiber<unknown, unknown>): string | undefined => {
+  const exit = fiber.unsafePoll()
+  if (exit === null) return undefined
+  if (Exit.isSuccess(exit)) return "success"
+  if (Cause.isInterruptedOnly(exit.cause)) return "interrupted"
+  const error = Cause.squash(exit.cause)
+  return isClosed(error) ? `closed after ${error.accepted}` : error === "input" ? "input failed" : "failure"
+}
+
+const isClosed = (error: unknown): error is HerdError.HerdClosed =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "HerdClosed"
