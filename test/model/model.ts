@@ -199,6 +199,10 @@ export class Model {
     return this.gophers.filter(({ leaving }) => !leaving).length - this.size
   }
 
+  get leaving(): number {
+    return this.gophers.filter(({ leaving }) => leaving).length
+  }
+
   /** Gophers that could start a unit now. */
   private get free(): number {
     if (this.paused || this.life === "stopping" || this.life === "stopped" || this.heldUp) return 0
@@ -353,7 +357,7 @@ export class Model {
     else this.interrupted++
     if (unit.place.settled.has(unit.n)) throw new Error(`expected unit ${unit.n} to settle once, got twice`)
     unit.place.settled.set(unit.n, as)
-    if (unit.place.kind === "outcomes" && !this.attached) this.unread++
+    if (unit.place.kind === "outcomes" && this.config.outcomes !== "discard" && !this.attached) this.unread++
   }
 
   // ---------------------------------------------------------------------------------------------------- the others

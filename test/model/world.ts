@@ -2,7 +2,6 @@
  * A real herd, and everybody around it: units that do as they are told, senders, callers, readers and an operator. It
  * looks at the guarantees from within, whenever a unit starts or ends.
  */
-import { assert } from "@effect/vitest"
 import {
   Cause,
   Deferred,
@@ -18,6 +17,7 @@ import {
   Stream
 } from "effect"
 import { Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
+import { holds, same, sameFields } from "./check.ts"
 import type { Attempt, Config, End, Plan } from "./commands.ts"
 
 export interface Body {
@@ -144,8 +144,8 @@ export class World {
     this.starts.push(`${n}, attempt ${work.attempt}`)
     this.guard(() => {
       const { running, size } = this.look()
-      assert.isAtMost(running, size, "started although as many as the size were running (G1)")
-      assert.isFalse(this.inside.has(n), "started while it ran (G2)")
+      holds(running <= size, `unit ${n} started as one of ${running}, with size ${size} (G1)`)
+      holds(!this.inside.has(n), `unit ${n} started while it ran (G2)`)
     })
     const attempt = plan.attempts[Math.min(work.attempt, plan.attempts.length) - 1] as Attempt
     if (attempt === "throw") throw new Error("thrown")
@@ -205,8 +205,7 @@ export class World {
 
   finish(n: number, as: End): void {
     const gate = this.inside.get(n)
-    assert.isDefined(gate, `expected unit ${n} to wait`)
-    if (gate === undefined) return
+    if (gate === undefined) throw new Error(`expected unit ${n} to wait, got ${Array.from(this.inside.keys())}`)
     const exit = as === "succeed" ? Exit.succeed(n) : as === "fail" ? Exit.fail("no" as const) : Exit.die("died")
     Deferred.unsafeDone(gate, exit)
   }
@@ -235,8 +234,8 @@ export class World {
 
   deliver(to: Map<number, Outcome.Outcome.Status>, { exit, status, work }: AnyOutcome): void {
     this.guard(() => {
-      assert.isFalse(to.has(work.body.n), `unit ${work.body.n} settled twice (G2)`)
-      if (Exit.isSuccess(exit)) assert.strictEqual(exit.value, work.body.n)
+      holds(!to.has(work.body.n), `unit ${work.body.n} settled twice (G2)`)
+      if (Exit.isSuccess(exit)) same("result", exit.value, work.body.n)
     })
     to.set(work.body.n, status)
   }
@@ -249,6 +248,11 @@ export class World {
     this.settling.add(this.fork(this.herd.settled))
   }
 
+  /** The closing of the scope has come to its end. */
+  get stopped(): boolean {
+    return this.stopping !== undefined && this.stopping.unsafePoll() !== null
+  }
+
   stop(): void {
     this.stopping ??= this.fork(Scope.close(this.scope, Exit.void))
   }
@@ -259,11 +263,11 @@ export class World {
   look(): Herd.HerdState {
     const state = Effect.runSync(this.herd.state)
     const { accepted, failed, interrupted, live, queued, retrying, running, succeeded } = state
-    assert.strictEqual(accepted, queued + running + retrying + succeeded + failed + interrupted, "G3")
-    assert.isAtMost(running, live, "more units than gophers")
+    same("accepted (G3)", accepted, queued + running + retrying + succeeded + failed + interrupted)
+    holds(running <= live, `${running} units on ${live} gophers`)
     // Retries and what a shrink puts back are never refused.
-    assert.isAtMost(queued + retrying, this.config.capacity + this.largest, "G4")
-    for (const count of Object.values(state)) if (typeof count === "number") assert.isAtLeast(count, 0)
+    holds(queued + retrying <= this.config.capacity + this.largest, `${queued} queued and ${retrying} retrying (G4)`)
+    for (const count of Object.values(state)) holds(typeof count !== "number" || count >= 0, `a count of ${count}`)
     return state
   }
 
@@ -291,18 +295,18 @@ export class World {
   /** What those who wait for the herd, or watch it, have to know by now. */
   checkWatchers(): Herd.HerdState {
     const state = this.look()
-    if (this.stopping?.unsafePoll() === null || this.stopping === undefined) assert.deepStrictEqual(this.latest, state)
-    assert.strictEqual(this.drained.unsafePoll() !== null, state.drained, "awaitDrained")
+    if (!this.stopped) sameFields("changes", this.latest ?? state, state)
+    same("awaitDrained", this.drained.unsafePoll() !== null, state.drained)
     if (state.queued + state.running + state.retrying === 0) {
-      assert.isNotNull(this.idle.unsafePoll(), "awaitIdle")
+      holds(this.idle.unsafePoll() !== null, "idle, but awaitIdle waits")
       this.idle = this.fork(this.herd.awaitIdle)
     }
     if (state.live <= state.size) {
-      for (const fiber of this.settling) assert.isNotNull(fiber.unsafePoll(), "settled")
+      for (const fiber of this.settling) holds(fiber.unsafePoll() !== null, "settled, but `settled` waits")
       this.settling.clear()
     }
     for (const [n, children] of this.children) {
-      if (children.size > 0) assert.isTrue(this.inside.has(n), `unit ${n} has left a fiber behind (G12)`)
+      holds(children.size === 0 || this.inside.has(n), `unit ${n} has left a fiber behind (G12)`)
     }
     return state
   }
@@ -323,9 +327,9 @@ export class World {
   /** After the end. */
   checkEnd(): void {
     const { acquired, released } = this.resources
-    assert.strictEqual(released, acquired, "resources released")
-    assert.strictEqual(this.inside.size, 0, "units left inside")
-    assert.isNotNull(this.watcher.unsafePoll(), "changes has ended")
+    same("resources released", released, acquired)
+    same("units left inside", this.inside.size, 0)
+    holds(this.watcher.unsafePoll() !== null, "`changes` has ended")
     if (this.faults.length > 0) throw this.faults[0]
   }
 }
