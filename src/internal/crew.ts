@@ -64,12 +64,12 @@ export class Crew<In, Out, E> {
 
   resize(size: number, interrupt: boolean): void {
     this.size = size
+    if (this.surplus > 0) this.retireUnready()
     while (this.surplus > 0) {
       const gopher = this.idle.pop()
       if (gopher === undefined) break
       this.retire(gopher)
     }
-    if (this.surplus > 0) this.retireUnready()
     if (interrupt && this.surplus > 0) this.interruptLatest()
     this.settled.check()
     this.fill()
@@ -117,7 +117,7 @@ export class Crew<In, Out, E> {
     return this.live - this.leaving - this.size
   }
 
-  /** Gophers that are still acquiring their resource have no unit to lose. */
+  /** Those that are still acquiring their resource go first: they have no unit to lose, and may never get it. */
   private retireUnready(): void {
     for (const gopher of this.gophers.values()) {
       if (this.surplus === 0) return

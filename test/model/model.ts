@@ -217,7 +217,7 @@ export class Model {
   resize(to: number, mode: "graceful" | "interrupt"): void {
     if (to !== this.size) this.resizes++
     this.size = to
-    for (const rests of [isIdle, isAcquiring]) {
+    for (const rests of [isAcquiring, isIdle]) {
       for (const gopher of this.gophers.filter(rests)) if (this.surplus > 0) remove(this.gophers, gopher)
     }
     if (mode === "interrupt") {
@@ -301,7 +301,7 @@ export class Model {
     }
   }
 
-  private interruptNow(gopher: Gopher): void {
+  private interruptNow(gopher: Gopher, as: Settled = "interrupted"): void {
     const unit = gopher.unit as Unit
     if (gopher.putBack && this.life !== "stopping" && !unit.cancelled) {
       unit.phase = "queued"
@@ -310,7 +310,7 @@ export class Model {
     } else {
       this.ends++
       unit.attempts++
-      this.settle(unit, "interrupted")
+      this.settle(unit, as)
     }
     this.leave(gopher)
   }
@@ -318,8 +318,8 @@ export class Model {
   /** The attempt that waits ends as it is told. */
   finishUnit(unit: Unit, as: End): void {
     const gopher = this.gophers.find((gopher) => gopher.unit === unit) as Gopher
-    // It was interrupted and could not be: now it can, and whatever it ends with is lost.
-    if (gopher.leaving) this.interruptNow(gopher)
+    // It was interrupted and could not be: now it can, and what it ends with is lost, save a defect.
+    if (gopher.leaving) this.interruptNow(gopher, as === "die" ? "failure" : "interrupted")
     else this.finish(gopher, as)
   }
 

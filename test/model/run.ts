@@ -84,7 +84,8 @@ class Sequence {
         return
       }
       case "read":
-        if (model.attached || model.unread === 0) return
+        // Of a herd that has stopped they come in several batches.
+        if (model.attached || model.unread === 0 || model.life === "stopped") return
         model.unread = 0
         return void await world.read()
       case "attach":
@@ -144,16 +145,22 @@ class Sequence {
     return this.config.capacity < ROOMY
   }
 
-  /** Who brings several units goes on by himself; with two of them, or instant retries, the order would be left to chance. */
+  /** Who waits with several units goes on in a fiber of its own: two of them, or retries, would leave the order to chance. */
   private get mayBringMany(): boolean {
-    return !this.tight || (this.config.retry?.delay !== 0 && this.model.waiting.every(({ units }) => units.length === 1))
+    return !this.tight || (this.config.retry === undefined && this.model.waiting.every(({ units }) => units.length === 1))
   }
 
-  /** Of gophers with a resource, one that has been called to its unit and is not there yet might survive a shrink, or not. */
+  /**
+   * What is left to chance is not done at once. An interrupted unit takes its time to end, and others may overtake it, so an
+   * interruption comes last. And a gopher with a resource that has been called to its unit and is not there yet might survive a
+   * shrink, or not, so sizes come first.
+   */
   private inOrder(acts: ReadonlyArray<Act>): ReadonlyArray<Act> {
-    if (this.config.gopher === undefined) return acts
     const resizes = (act: Act) => act.do === "resize" || act.do === "grow" || act.do === "shrink"
-    return [...acts.filter(resizes), ...acts.filter((act) => !resizes(act))]
+    const sorted = this.config.gopher === undefined
+      ? acts
+      : [...acts.filter(resizes), ...acts.filter((act) => !resizes(act))]
+    return sorted.map((act, n) => act.do === "resize" && n < acts.length - 1 ? { ...act, mode: "graceful" } : act)
   }
 
   private unit(plan: Plan, priority: number, place: Place): Unit {
