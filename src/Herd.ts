@@ -278,7 +278,10 @@ export interface CommonOptions<In, Out, E, RRetry, RCallback> {
     | undefined
   /** Run on the gopher when an attempt failed and will be retried. Its defects are logged and change nothing. */
   readonly onRetry?: ((retry: Retry<NoInfer<In>, NoInfer<E>>) => Effect.Effect<void, never, RCallback>) | undefined
-  /** Run on the gopher when a unit failed for good, before its outcome is delivered. Its defects are logged and change nothing. */
+  /**
+   * Run on the gopher when a unit failed for good, before its outcome is delivered; not when it died while it was being
+   * interrupted. Its defects are logged and change nothing.
+   */
   readonly onFailure?:
     | ((outcome: Outcome<NoInfer<In>, NoInfer<Out>, NoInfer<E>>) => Effect.Effect<void, never, RCallback>)
     | undefined

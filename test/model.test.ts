@@ -7,6 +7,9 @@ const RUNS = Number(process.env["MODEL_RUNS"] ?? 2000)
 
 describe("a herd", () => {
   it("does what a model of it says, whatever it is told (G1 to G5)", { timeout: 3_600_000 }, async () => {
-    await fc.assert(fc.asyncProperty(config, commands, run), { numRuns: RUNS, seed: Number(process.env["MODEL_SEED"] ?? 1) })
+    await fc.assert(fc.asyncProperty(config, commands, run), {
+      numRuns: RUNS,
+      seed: Number(process.env["MODEL_SEED"] ?? 1)
+    })
   })
 })

@@ -96,7 +96,10 @@ const act: fc.Arbitrary<Act> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("resize" as const), to: size, mode }) },
   {
     weight: 1,
-    arbitrary: fc.record({ do: fc.constantFrom("grow" as const, "shrink" as const), by: fc.integer({ min: 1, max: 3 }) })
+    arbitrary: fc.record({
+      do: fc.constantFrom("grow" as const, "shrink" as const),
+      by: fc.integer({ min: 1, max: 3 })
+    })
   },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("pause" as const) }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("resume" as const) }) }
@@ -133,7 +136,10 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   { weight: 4, arbitrary: fc.record({ do: fc.constant("read" as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("attach" as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("detach" as const) }) },
-  { weight: 12, arbitrary: fc.record({ do: fc.constant("advance" as const), tens: fc.constantFrom(1, 2, 3, 10, 100) }) },
+  {
+    weight: 12,
+    arbitrary: fc.record({ do: fc.constant("advance" as const), tens: fc.constantFrom(1, 2, 3, 10, 100) })
+  },
   { weight: 1, arbitrary: close },
   { weight: 1, arbitrary: fc.record({ do: fc.constant("stop" as const) }) }
 )

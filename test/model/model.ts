@@ -83,6 +83,8 @@ export class Model {
   readonly starts: Array<string> = []
   /** Attempts that ended. */
   ends = 0
+  /** Units that died while they were interrupted: nobody is left to run a callback. */
+  diedInterrupted = 0
   /** Outcomes that wait for a reader, and whether one is there. */
   unread = 0
   attached = false
@@ -311,6 +313,7 @@ export class Model {
       this.ends++
       unit.attempts++
       this.settle(unit, as)
+      if (as === "failure") this.diedInterrupted++
     }
     this.leave(gopher)
   }

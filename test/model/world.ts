@@ -120,7 +120,8 @@ export class World {
     if (gopher === undefined) return { process: this.process }
     const acquire = Effect.suspend(() => {
       const { acquires } = gopher
-      const fails = !this.healthy && acquires[(this.resources.acquired + this.resources.failed) % acquires.length] === "die"
+      const fails = !this.healthy &&
+        acquires[(this.resources.acquired + this.resources.failed) % acquires.length] === "die"
       if (fails) {
         this.resources.failed++
         return Effect.die("no resource")
@@ -243,7 +244,6 @@ export class World {
   // ---------------------------------------------------------------------------------------------------- operator
 
   resize(to: number, mode: "graceful" | "interrupt"): void {
-    this.largest = Math.max(this.largest, to)
     this.now(this.herd.resize(to, { mode }))
     this.settling.add(this.fork(this.herd.settled))
   }
@@ -262,7 +262,8 @@ export class World {
   /** The state at this instant, and what holds at every instant. */
   look(): Herd.HerdState {
     const state = Effect.runSync(this.herd.state)
-    const { accepted, failed, interrupted, live, queued, retrying, running, succeeded } = state
+    const { accepted, failed, interrupted, live, queued, retrying, running, size, succeeded } = state
+    this.largest = Math.max(this.largest, size)
     same("accepted (G3)", accepted, queued + running + retrying + succeeded + failed + interrupted)
     holds(running <= live, `${running} units on ${live} gophers`)
     // Retries and what a shrink puts back are never refused.
@@ -334,7 +335,16 @@ export class World {
   }
 }
 
-const COUNTED = ["success", "retry", "failure", "interrupted", "resizes", "acquireFailures", "attempts", "waits"] as const
+const COUNTED = [
+  "success",
+  "retry",
+  "failure",
+  "interrupted",
+  "resizes",
+  "acquireFailures",
+  "attempts",
+  "waits"
+] as const
 type Figures = Record<typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "paused", number>
 
 const figures = (herd: string): Figures => {
