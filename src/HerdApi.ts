@@ -264,6 +264,23 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("gofherd/Unau
   }
 }
 
+/**
+ * As many event streams are open as `maxEventStreams` allows: a place is free again when one of them ends. `Retry-After` says,
+ * in seconds, when to ask again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TooManyEventStreams extends Schema.TaggedError<TooManyEventStreams>("gofherd/TooManyEventStreams")(
+  "TooManyEventStreams",
+  { msg: Schema.String },
+  HttpApiSchema.annotations({ status: 503, identifier: "TooManyEventStreams" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
 // ------------------------------------------------------------------------------------------------------ protocols
 
 /**
@@ -351,10 +368,12 @@ export class HerdsGroup extends HttpApiGroup.make("herds")
       }))
       .addSuccess(HttpApiSchema.Text({ contentType: "text/event-stream" }))
       .addError(NotFound)
+      .addError(TooManyEventStreams)
       .annotate(OpenApi.Summary, "The state of a herd, again and again")
       .annotate(
         OpenApi.Description,
-        "Server-sent events, each a HerdState as JSON: at once, when it has changed (up to 4 times a second), and every 10 s"
+        "Server-sent events, each a HerdState as JSON: at once, when it has changed (up to 4 times a second), and every 10 s. "
+          + "503 has a Retry-After: as many event streams are open as there may be"
       )
   )
   .middleware(Authorization)

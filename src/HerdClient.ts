@@ -18,7 +18,16 @@ import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createParser } from "eventsource-parser"
 import type { BodyTooLarge, HerdSize, InvalidBody, ReadOnly, SizeRefused } from "./HerdApi.ts"
-import { Forbidden, HerdApi, HerdPatch, HerdState, HerdUpdate, NotFound, Unauthorized } from "./HerdApi.ts"
+import {
+  Forbidden,
+  HerdApi,
+  HerdPatch,
+  HerdState,
+  HerdUpdate,
+  NotFound,
+  TooManyEventStreams,
+  Unauthorized
+} from "./HerdApi.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -72,10 +81,10 @@ export interface HerdClient {
   update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound>
   /**
    * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
-   * herd's scope or the server closes, and fails if nothing has come for 30 s; to connect again, `Stream.retry` it with a
-   * Schedule, and `Stream.repeat` it.
+   * herd's scope or the server closes, and fails if nothing has come for 30 s, and with `TooManyEventStreams` while as many are
+   * open as the server allows; to connect again, `Stream.retry` it with a Schedule, and `Stream.repeat` it.
    */
-  changes(name: string): Stream.Stream<HerdState, Failure | NotFound>
+  changes(name: string): Stream.Stream<HerdState, Failure | NotFound | TooManyEventStreams>
   /** The metrics, as Prometheus reads them: `GET /metrics`. */
   readonly metrics: Effect.Effect<string, Failure>
 }
@@ -147,7 +156,8 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
             401: refused,
             403: refused,
             404: refused,
-            orElse: (response) => Effect.fail(broken(response, `status ${response.status}`))
+            503: unavailable,
+            orElse: unexpected
           })),
           Stream.unwrap
         ),
@@ -174,6 +184,15 @@ const Refused = Schema.Union(NotFound, Unauthorized, Forbidden)
 
 const refused = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.flatMap(HttpClientResponse.schemaBodyJson(Refused)(response), Effect.fail)
+
+const unexpected = (response: HttpClientResponse.HttpClientResponse) =>
+  Effect.fail(broken(response, `status ${response.status}`))
+
+/** By the routes, or by a server or a proxy that has none, which says nothing that is known here. */
+const unavailable = (response: HttpClientResponse.HttpClientResponse) =>
+  HttpClientResponse.schemaBodyJson(TooManyEventStreams)(response).pipe(
+    Effect.matchEffect({ onFailure: () => unexpected(response), onSuccess: Effect.fail })
+  )
 
 /** Such as the page of a proxy that asks who comes, which has no events and would be an end. */
 const isEvents = ({ headers }: HttpClientResponse.HttpClientResponse) =>

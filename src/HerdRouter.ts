@@ -55,6 +55,11 @@ export interface Options<H extends Herds> {
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Serve the dashboard. Default `true`. */
   readonly dashboard?: boolean | undefined
+  /**
+   * How many event streams of all herds together may be open at once, such as those of open dashboards; an integer from 0.
+   * Further ones are answered with 503 and `Retry-After`, so that they leave connections to the other requests. Default 100.
+   */
+  readonly maxEventStreams?: number | undefined
 }
 
 /**

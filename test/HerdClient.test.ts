@@ -40,7 +40,12 @@ const serve = (options: Options = {}) =>
     }))
   )
 
-type Asked = ReadonlyArray<Effect.Effect<unknown, HerdClient.Failure | HerdClient.Refusal | HerdApi.NotFound>>
+type Asked = ReadonlyArray<
+  Effect.Effect<
+    unknown,
+    HerdClient.Failure | HerdClient.Refusal | HerdApi.NotFound | HerdApi.TooManyEventStreams
+  >
+>
 
 const clientOf = (options: HerdClient.Options) => Effect.provide(HerdClient.make(options), FetchHttpClient.layer)
 
@@ -267,6 +272,41 @@ describe("HerdClient.changes", () => {
       assert.instanceOf(seen[0], HerdApi.HerdState)
       yield* Scope.close(scope, Exit.void)
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(reader)))
+    }))
+
+  it.scopedLive("fails with TooManyEventStreams while the server has no place, which Stream.retry gets over", () =>
+    Effect.gen(function*() {
+      const { url } = yield* serve({ maxEventStreams: 1 })
+      const client = yield* clientOf({ baseUrl: url })
+      const seen: Array<string> = []
+      const follow = (who: string) =>
+        Stream.runForEach(client.changes("first"), () => Effect.sync(() => seen.push(who)))
+      const first = yield* Effect.fork(follow("first"))
+      yield* eventually(() => assert.deepStrictEqual(seen, ["first"]))
+      const refused = yield* Effect.flip(follow("refused"))
+      assert.instanceOf(refused, HerdApi.TooManyEventStreams)
+      assert.strictEqual(refused.message, "expected at most 1 event streams at once, got one more")
+      let refusals = 0
+      const again = client.changes("first").pipe(
+        Stream.tapError(() => Effect.sync(() => refusals++)),
+        Stream.retry(Schedule.spaced("20 millis")),
+        Stream.runForEach(() => Effect.sync(() => seen.push("second")))
+      )
+      yield* Effect.forkScoped(again)
+      yield* eventually(() => assert.isAtLeast(refusals, 2))
+      yield* Fiber.interrupt(first)
+      yield* eventually(() => assert.deepStrictEqual(seen, ["first", "second"]))
+    }))
+
+  it.scopedLive("fails with ResponseError where 503 comes from somebody else", () =>
+    Effect.gen(function*() {
+      for (const body of ["", "<h1>Service unavailable</h1>", "{\"msg\":\"no\",\"_tag\":\"NotFound\"}", "null"]) {
+        const { url } = yield* pretend((_, response) => response.writeHead(503).end(body))
+        const client = yield* clientOf({ baseUrl: url })
+        const error = yield* Effect.flip(Stream.runDrain(client.changes("first")))
+        assert.strictEqual(error._tag, "ResponseError")
+        assert.include(error.message, "expected an event every 10 s, got status 503")
+      }
     }))
 
   it.scopedLive("leaves the server when it is not read any more", () =>

@@ -12,6 +12,7 @@ import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
 import { First, herds, paths, probeAll, Second, second } from "./utils/probes.ts"
 import { anyPort } from "./utils/served.ts"
+import { until } from "./utils/stage.ts"
 
 const both = [First, Second] as const
 
@@ -59,6 +60,16 @@ const ownAnswers = (ask: Ask) =>
     assert.deepStrictEqual([other.status, other.text], [404, ""])
   })
 
+/** A single place for event streams is free again after each that was read and left. */
+const freesPlaces = (ask: Ask) =>
+  Effect.repeatN(
+    until(Effect.map(
+      ask("/herds/first/events", { until: (text) => events(1)(text) || text.includes("TooMany") }),
+      ({ status }) => status === 200
+    )),
+    5
+  )
+
 describe("all routes answer", () => {
   it.scopedLive("at the root of an HttpLayerRouter application, beside its own routes", () =>
     Effect.gen(function*() {
@@ -105,7 +116,7 @@ describe("all routes answer", () => {
     Effect.gen(function*() {
       const { base, listen } = anyPort()
       const app = Effect.map(
-        HttpLayerRouter.toHttpEffect(HerdRouter.layer({ herds: both, prefix: "/ops" })),
+        HttpLayerRouter.toHttpEffect(HerdRouter.layer({ herds: both, prefix: "/ops", maxEventStreams: 1 })),
         (herds) =>
           HttpRouter.empty.pipe(
             HttpRouter.get("/hello", HttpServerResponse.text("hello")),
@@ -117,6 +128,7 @@ describe("all routes answer", () => {
       yield* probeAll(checked(under("/ops", (path, question) => ask(`${base()}${path}`, question))), "/ops")
       assert.strictEqual((yield* ask(`${base()}/hello`)).text, "hello")
       assert.strictEqual((yield* ask(`${base()}/herd`)).status, 404)
+      yield* freesPlaces((path, question) => ask(`${base()}/ops${path}`, question))
     }))
 
   it.scopedLive("in a classic HttpRouter application that cuts off the path of the mount", () =>
@@ -132,7 +144,10 @@ describe("all routes answer", () => {
 
   it.scopedLive("without a socket, through a web handler", () =>
     Effect.gen(function*() {
-      const app = HerdRouter.layer({ herds: both }).pipe(Layer.provide(herds), Layer.provide(HttpServer.layerContext))
+      const app = HerdRouter.layer({ herds: both, maxEventStreams: 1 }).pipe(
+        Layer.provide(herds),
+        Layer.provide(HttpServer.layerContext)
+      )
       const { handler } = yield* Effect.acquireRelease(
         Effect.sync(() => HttpLayerRouter.toWebHandler(app, { disableLogger: true })),
         ({ dispose }) => Effect.promise(dispose)
@@ -153,6 +168,7 @@ describe("all routes answer", () => {
           return answerOf(response.status, Object.fromEntries(response.headers), got)
         })
       yield* probeAll(checked(ask))
+      yield* freesPlaces(ask)
     }))
 
   it.scopedLive("of a HerdServer on its own, with and without a prefix, and says so of every other path", () =>
@@ -372,7 +388,10 @@ describe("options out of their bounds are a defect", () => {
     [{ allowedHosts: ["http://x"] }, `expected allowedHosts to be ${hosts}, got ["http://x"]`],
     [{ allowedHosts: ["a", ""] }, `expected allowedHosts to be ${hosts}, got ["a",""]`],
     [{ allowedHosts: ["*.x"] }, `expected allowedHosts to be ${hosts}, got ["*.x"]`],
-    [{ allowedHosts: ["::1"] }, `expected allowedHosts to be ${hosts}, got ["::1"]`]
+    [{ allowedHosts: ["::1"] }, `expected allowedHosts to be ${hosts}, got ["::1"]`],
+    [{ maxEventStreams: -1 }, "expected maxEventStreams to be an integer from 0, got -1"],
+    [{ maxEventStreams: NaN }, "expected maxEventStreams to be an integer from 0, got NaN"],
+    [{ maxEventStreams: "9" }, "expected maxEventStreams to be an integer from 0, got \"9\""]
   ]
   for (const [options, message] of bad) {
     it.scopedLive(message, () =>

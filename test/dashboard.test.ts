@@ -532,6 +532,20 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
     )
 
     test(
+      "says that it is reconnecting while the server has no place for its event stream, and is live when it has",
+      Effect.gen(function*() {
+        const { page, url } = yield* open({ routes: { maxEventStreams: 1 } })
+        yield* badge(page, "live")
+        const second = yield* Effect.promise(() => page.context().newPage())
+        yield* Effect.promise(() => second.goto(url))
+        yield* badge(second, "reconnecting")
+        yield* Effect.promise(() => page.close())
+        yield* badge(second, "live")
+        yield* shows(second, "Size", "4")
+      })
+    )
+
+    test(
       "asks for the token, keeps it out of the address, and shows nothing without it",
       Effect.gen(function*() {
         const { complaints, page, url } = yield* open({ routes: { token: "s3cret" } })

@@ -737,7 +737,7 @@ describe("a client that takes its time", () => {
 /** A program that is attacked, so that its memory is its own. */
 class Target extends Context.Tag("test/security/Target")<Target, Program>() {}
 
-const target = Layer.scoped(Target, served({ endless: true, unitMillis: 5 }))
+const target = Layer.scoped(Target, served({ endless: true, unitMillis: 5, maxEventStreams: 200 }))
 
 layer(target, { excludeTestServices: true, timeout: 30_000 })("a server that is attacked", (it) => {
   const state = Effect.map(

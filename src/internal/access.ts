@@ -88,6 +88,9 @@ const isOf = (origin: string, host: string): boolean => {
 
 const encodeForbidden = ({ msg }: { readonly msg: string }) => Schema.encodeSync(Forbidden)(new Forbidden({ msg }))
 
+/** Seconds. */
+const RETRY_AFTER = "5"
+
 const sealed = (response: HttpServerResponse.HttpServerResponse): HttpServerResponse.HttpServerResponse =>
   HttpServerResponse.setHeaders(response, {
     "cache-control": "no-store",
@@ -95,7 +98,8 @@ const sealed = (response: HttpServerResponse.HttpServerResponse): HttpServerResp
     "referrer-policy": "no-referrer",
     "x-frame-options": "DENY",
     "cross-origin-resource-policy": "same-origin",
-    ...(response.status === 401 ? { "www-authenticate": "Bearer realm=\"gofherd\"" } : {})
+    ...(response.status === 401 ? { "www-authenticate": "Bearer realm=\"gofherd\"" } : {}),
+    ...(response.status === 503 ? { "retry-after": RETRY_AFTER } : {})
   })
 
 // ------------------------------------------------------------------------------------------------------ the token

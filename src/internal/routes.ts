@@ -9,6 +9,7 @@ import { HerdApi, HerdSize, NotFound } from "../HerdApi.ts"
 import type { Access } from "./access.ts"
 import { authorization, guarded } from "./access.ts"
 import { page } from "./dashboard.ts"
+import { EventStreams } from "./eventStreams.ts"
 import { fallback } from "./fallback.ts"
 import { Monitor } from "./monitor.ts"
 import { resizeBy, updateBy } from "./patch.ts"
@@ -21,6 +22,7 @@ export interface Settings extends Access {
   readonly prefix: `/${string}` | ""
   readonly readOnly: boolean
   readonly dashboard: boolean
+  readonly maxEventStreams: number
 }
 
 /**
@@ -91,6 +93,7 @@ const herdsHandlers = (
     const names = monitors.map(({ herd }) => show(herd.name)).join(", ")
     return new NotFound({ msg: `expected the name of a herd, one of ${names}, got ${show(name)}` })
   }
+  const streams = new EventStreams(settings.maxEventStreams)
   return HttpApiBuilder.group(api, "herds", (handlers) =>
     handlers
       .handle("list", () => Effect.forEach(monitors, ({ state }) => state))
@@ -98,9 +101,9 @@ const herdsHandlers = (
       .handleRaw("update", ({ path, request }) =>
         Effect.flatMap(named(path), ({ herd, state }) =>
           Effect.zipRight(updateBy(request, herd, settings), state)))
-      .handle("events", ({ path, urlParams }) =>
+      .handle("events", ({ path, request, urlParams }) =>
         Effect.map(
-          named(path),
+          Effect.zipLeft(named(path), streams.open(request)),
           (monitor) =>
             HttpServerResponse.stream(monitor.events(urlParams.history === "true"), {
               contentType: "text/event-stream",

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
 import { InvalidOption } from "../HerdError.ts"
 import type { Herds, Options } from "../HerdRouter.ts"
+import { isSize } from "./options.ts"
 import type { Settings } from "./routes.ts"
 import { show } from "./show.ts"
 
@@ -12,7 +13,7 @@ import { show } from "./show.ts"
  */
 export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effect<Settings> =>
   Effect.orDie(Effect.gen(function*() {
-    const { allowedHosts, dashboard = true, prefix = "", readOnly = false } = options
+    const { allowedHosts, dashboard = true, maxEventStreams = 100, prefix = "", readOnly = false } = options
     const check = (ok: boolean, option: string, expected: string, given: string) =>
       ok ? Effect.void : new InvalidOption({ option, expected, given })
     const isBoolean = (value: unknown) => typeof value === "boolean"
@@ -24,11 +25,14 @@ export const settingsOf = (options: Omit<Options<Herds>, "herds">): Effect.Effec
     yield* check(token === undefined || isToken(token), "token", TOKEN, showToken(token))
     const areHosts = allowedHosts === undefined || Array.isArray(allowedHosts) && allowedHosts.every(isHost)
     yield* check(areHosts, "allowedHosts", "host names without a port, or \"*\"", show(allowedHosts))
+    const isCount = isSize(maxEventStreams, Number.MAX_SAFE_INTEGER)
+    yield* check(isCount, "maxEventStreams", "an integer from 0", show(maxEventStreams))
 
     return {
       prefix,
       readOnly,
       dashboard,
+      maxEventStreams,
       token: token === undefined ? undefined : Redacted.make(token),
       allowedHosts: allowedHosts?.map((host) => host.toLowerCase())
     }
