@@ -4,16 +4,17 @@
  *
  * @since 0.1.0
  */
-import * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Herd from "./Herd.ts"
+import { logOf } from "./internal/log.ts"
 import { Meter, type Progress } from "./internal/progress.ts"
 import { finalLine, finalLog, progressLine, progressLog } from "./internal/progressLine.ts"
 import { type Settings, validate } from "./internal/progressOptions.ts"
+import { SteadyTime } from "./internal/steadyTime.ts"
 import { TerminalLine } from "./internal/terminalLine.ts"
 import { reader } from "./internal/total.ts"
 
@@ -100,10 +101,12 @@ export const layer = <R, RTotal = never>(
     const control = yield* herd
     const settings = yield* Effect.orDie(validate(options, control.name))
     const total = yield* reader(settings.total)
-    const meter = new Meter(yield* control.state, yield* Clock.currentTimeMillis)
+    const time = new SteadyTime()
+    const now = Effect.clockWith((clock) => Effect.sync(() => time.read(clock)))
+    const meter = new Meter(yield* control.state, yield* now)
     const progress = Effect.gen(function*() {
       const expected = yield* total
-      return meter.observe(yield* control.state, expected, yield* Clock.currentTimeMillis)
+      return meter.observe(yield* control.state, expected, yield* now)
     })
     const line = yield* Effect.acquireRelease(
       Effect.sync(() => openLine(settings.stream)),
@@ -135,7 +138,7 @@ const logLines = <R>(
   herd: string
 ) =>
   Effect.gen(function*() {
-    const log = (message: string) => Effect.annotateLogs(Effect.logInfo(message), "herd", herd)
+    const log = (message: string) => logOf(herd, Effect.logInfo(message))
     // Time alone is no news.
     const newsOf = (progress: Progress) => progressLog({ ...progress, rate: undefined, left: undefined }, names)
     let last = newsOf(yield* progress)

@@ -21,6 +21,7 @@ import { InvalidOption, ListenError, UnprotectedHost } from "./HerdError.ts"
 import type * as HerdRouter from "./HerdRouter.ts"
 import { controlsOf } from "./internal/controls.ts"
 import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
+import { log } from "./internal/log.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
 import { isHost, isToken, settingsOf, showToken, TOKEN } from "./internal/settings.ts"
@@ -225,7 +226,7 @@ const address = (prefix: string) =>
     HerdServer,
     Effect.flatMap(HttpServer.HttpServer, ({ address }) => {
       const url = `${originOf(address)}${prefix}`
-      return Effect.as(Effect.logDebug(`serving ${url}`), HerdServer.of({ url }))
+      return Effect.as(log(Effect.logDebug(`serving ${url}`)), HerdServer.of({ url }))
     })
   )
 

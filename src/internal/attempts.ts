@@ -14,6 +14,7 @@ import type { Gopher } from "./gopher.ts"
 import type { History } from "./history.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
+import { logOf } from "./log.ts"
 import { OutcomeImpl } from "./outcome.ts"
 import type { Outcomes } from "./outcomes.ts"
 import { Backoffs, decide } from "./retry.ts"
@@ -139,7 +140,7 @@ export class Attempts<In, Out, E, R> {
     if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
     gopher.touched = true
     if (this.hooks.retry === undefined) return this.giveUp(gopher, cause)
-    return Effect.matchCauseEffect(decide(this.hooks.retry, gopher.job?.schedule, cause), {
+    return Effect.matchCauseEffect(decide(this.hooks.retry, gopher.job?.schedule, cause, this.backoffs.time), {
       // A Schedule that dies has not answered: the unit fails, and both are told.
       onFailure: (death) => this.giveUp(gopher, Cause.sequential(cause, death)),
       onSuccess: (decision) =>
@@ -375,6 +376,6 @@ export class Attempts<In, Out, E, R> {
   }
 
   private annotated(log: Effect.Effect<void>): Effect.Effect<void> {
-    return Effect.annotateLogs(log, "herd", this.name)
+    return logOf(this.name, log)
   }
 }

@@ -57,7 +57,7 @@ export interface Host<In, Out, E, R> {
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
   /** The resource could not be acquired, so many times in a row, and will be tried again after the delay. */
   acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void>
-  /** The resource could not be released. */
+  /** What was acquired, perhaps in part, could not be released. */
   releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void>
 }
 
@@ -83,20 +83,24 @@ export const liveWith = <In, Out, E, R>(
   gopher: Gopher<In, Out, E>,
   acquire: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope>
 ): Effect.Effect<void, never, R> => {
-  const use = Effect.flatMap(Effect.exit(Effect.flatMap(acquire, asProcess)), (exit) => {
-    if (Exit.isFailure(exit)) return Effect.succeed(Option.some(exit.cause))
+  const life = Effect.flatMap(Effect.flatMap(acquire, asProcess), (process) => {
     const children = gopher.fiber?.children ?? Effect.succeed([])
     return Effect.flatMap(children, (own) => {
       gopher.own = own
-      return Effect.as(live(host, gopher, exit.value), Option.none())
+      return live(host, gopher, process)
     })
   })
-  // As `Effect.scoped`, but what a finalizer dies of is not what the gopher's unit ended with.
-  const once = Effect.acquireUseRelease(
+  const scoped = Effect.acquireUseRelease(
     Scope.make(),
-    (scope) => Scope.extend(use, scope),
+    (scope) => Scope.extend(life, scope),
+    // Not a reason to end: a gopher whose acquiring failed too would follow at once, and so on.
     (scope, exit) => Effect.catchAllCause(Scope.close(scope, exit), (cause) => host.releaseFailed(cause))
   )
+  const once = Effect.matchCause(scoped, {
+    onSuccess: () => Option.none(),
+    // Of a unit that died the log has told; the failure told the scope how the gopher came to its end.
+    onFailure: (cause) => gopher.ready ? Option.none() : Option.some(cause)
+  })
   const again = (failures: number): Effect.Effect<void, never, R> =>
     Effect.flatMap(once, (failed) => {
       if (Option.isNone(failed)) return Effect.void
@@ -104,8 +108,7 @@ export const liveWith = <In, Out, E, R>(
       const waiting = Effect.zipRight(host.acquireFailed(failed.value, failures, delay), Effect.sleep(delay))
       return Effect.zipRight(waiting, again(failures + 1))
     })
-  // A failure has been dealt with: it only told the scope how the gopher came to its end.
-  return Effect.catchAllCause(again(1), () => Effect.void)
+  return again(1)
 }
 
 const asProcess = <A>(process: A): Effect.Effect<A> =>

@@ -28,6 +28,7 @@ import { History } from "./history.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
+import { logOf } from "./log.ts"
 import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
@@ -432,7 +433,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   private log(level: LogLevel.LogLevel, message: string, cause?: Cause.Cause<unknown>): Effect.Effect<void> {
     const line = cause === undefined ? Effect.logWithLevel(level, message) : Effect.logWithLevel(level, message, cause)
-    return Effect.annotateLogs(line, "herd", this.name)
+    return logOf(this.name, line)
   }
 }
 

@@ -10,6 +10,7 @@ import { changesOf } from "./changes.ts"
 import type { Buckets } from "./quantile.ts"
 import { quantile } from "./quantile.ts"
 import { Round } from "./round.ts"
+import { SteadyTime } from "./steadyTime.ts"
 
 /** A herd that changes is sampled this often, and the samples of about five minutes are kept. */
 const SAMPLE_MILLIS = 1_000
@@ -43,6 +44,8 @@ export class Monitor {
   /** Comes round when the herd has changed, and not too often. */
   private readonly beat = new Round()
   private ended = false
+  /** What is compared to other times, where what is told is the time of day. */
+  private readonly time = new SteadyTime()
   /** The last event, and when and for which beat it was made. */
   private told: { readonly event: Uint8Array; readonly at: number; readonly beat: number } | undefined
 
@@ -61,13 +64,13 @@ export class Monitor {
     this.start = this.buckets()
   }
 
-  readonly state: Effect.Effect<HerdState> = Effect.suspend(() =>
+  readonly state: Effect.Effect<HerdState> = Effect.clockWith((clock) =>
     Effect.zipWith(this.herd.state, this.herd.history, (state, { failures, resizes }) =>
       HerdState.make({
         ...state,
         at: new Date(),
         maxSize: this.herd.maxSize,
-        attemptSeconds: this.attemptSeconds(this.buckets(), Date.now()),
+        attemptSeconds: this.attemptSeconds(this.buckets(), this.time.read(clock)),
         resizes: resizes.map((resized) => Resized.make(resized, trusted)),
         failures: failures.map((failed) => Failed.make(failed, trusted))
       }, trusted))
@@ -85,12 +88,13 @@ export class Monitor {
   }
 
   /** Made once for all who hear it at the same time. */
-  private readonly event: Effect.Effect<Uint8Array> = Effect.suspend(() => {
+  private readonly event: Effect.Effect<Uint8Array> = Effect.clockWith((clock) => {
     const { beat, told } = this
-    if (told?.beat === beat.ended && Date.now() - told.at < BEAT_MILLIS) return Effect.succeed(told.event)
+    const at = this.time.read(clock)
+    if (told?.beat === beat.ended && at - told.at < BEAT_MILLIS) return Effect.succeed(told.event)
     return Effect.map(this.state, (state) => {
       const event = encode(`data: ${encodeState(state)}\n\n`)
-      this.told = { event, at: state.at.getTime(), beat: beat.ended }
+      this.told = { event, at, beat: beat.ended }
       return event
     })
   })
@@ -102,14 +106,17 @@ export class Monitor {
   /** Each beat is for a change; who is late for it hears the latest. */
   private readonly beating = this.afterChanges(BEAT_MILLIS, () => this.beat.next())
 
-  private readonly sampling = this.afterChanges(SAMPLE_MILLIS, (state) => this.sample(state))
+  private readonly sampling = this.afterChanges(SAMPLE_MILLIS, (state, at) => this.sample(state, at))
 
   /** At once after a change, and then not for so long: of changes meanwhile the latest counts. */
-  private afterChanges(rest: number, call: (state: Herd.HerdState) => void): Effect.Effect<void> {
+  private afterChanges(rest: number, call: (state: Herd.HerdState, at: number) => void): Effect.Effect<void> {
     return Effect.suspend(() =>
       Stream.runForEach(
         this.herd.changes,
-        (state) => Effect.zipRight(Effect.sync(() => call(state)), Effect.sleep(rest))
+        (state) =>
+          Effect.clockWith((clock) =>
+            Effect.zipRight(Effect.sync(() => call(state, this.time.read(clock))), Effect.sleep(rest))
+          )
       )
     )
   }
@@ -119,12 +126,11 @@ export class Monitor {
     this.beat.next()
   })
 
-  private sample(state: Herd.HerdState): void {
+  private sample(state: Herd.HerdState, at: number): void {
     const buckets = this.buckets()
-    const at = new Date()
-    const attemptSeconds = this.attemptSeconds(buckets, at.getTime())
-    const text = encodeSample(HerdSample.make({ ...state, at, attemptSeconds }, trusted))
-    this.samples.push({ at: at.getTime(), buckets, text })
+    const attemptSeconds = this.attemptSeconds(buckets, at)
+    const text = encodeSample(HerdSample.make({ ...state, at: new Date(), attemptSeconds }, trusted))
+    this.samples.push({ at, buckets, text })
     if (this.samples.length > KEPT) this.samples.shift()
   }
 

@@ -1,5 +1,5 @@
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
@@ -9,9 +9,10 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import { Heap } from "./heap.ts"
 import type { Job } from "./job.ts"
+import { SteadyTime } from "./steadyTime.ts"
 
 /**
- * What the Schedule says of a failed attempt: again, at a time in epoch milliseconds of the Clock, or give up.
+ * What the Schedule says of a failed attempt: again, at a time, or give up.
  *
  * @internal
  */
@@ -30,7 +31,8 @@ const giveUp: Decision = { _tag: "GiveUp" }
 export const decide = <E, R>(
   schedule: Schedule.Schedule<unknown, E, R>,
   state: unknown,
-  cause: Cause.Cause<E>
+  cause: Cause.Cause<E>,
+  time: SteadyTime
 ): Effect.Effect<Decision, never, R> => {
   const failure = Cause.failureOrCause(cause)
   if (Either.isRight(failure)) return Effect.succeed(giveUp)
@@ -40,8 +42,10 @@ export const decide = <E, R>(
       schedule.step(now, failure.left, state === undefined ? schedule.initial : state),
       ([state, , decision]): Decision => {
         if (ScheduleDecision.isDone(decision)) return giveUp
-        const delay = Math.max(0, ScheduleIntervals.start(decision.intervals) - now)
-        return { _tag: "Again", state, at: now + delay, delay }
+        const wait = ScheduleIntervals.start(decision.intervals) - now
+        // Neither a time that has passed nor one that is none is waited for.
+        const delay = wait > 0 ? wait : 0
+        return { _tag: "Again", state, at: time.read(clock) + delay, delay }
       }
     )
   })
@@ -55,6 +59,8 @@ export const decide = <E, R>(
 export class Backoffs<In, Out, E> {
   /** Units that wait. */
   size = 0
+  /** The time that they are due in. */
+  readonly time = new SteadyTime()
   private readonly heap = new Heap<Job<In, Out, E>>((self, that) =>
     self.due === that.due ? self.turn < that.turn : self.due < that.due
   )
@@ -101,8 +107,12 @@ export class Backoffs<In, Out, E> {
 
   private sleep(until: number): void {
     this.wake()
-    const sleeping = Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.sleep(Math.max(0, until - now)))
-    const fiber = this.fork(Effect.flatMap(Effect.zipRight(sleeping, Clock.currentTimeMillis), (now) => this.due(now)))
+    const fiber = this.fork(Effect.clockWith((clock) =>
+      Effect.zipRight(
+        clock.sleep(Duration.millis(until - this.time.read(clock))),
+        Effect.sync(() => this.due(this.time.atLeast(until, clock)))
+      )
+    ))
     this.sleeper = { until, fiber }
   }
 
@@ -111,19 +121,17 @@ export class Backoffs<In, Out, E> {
     this.sleeper = undefined
   }
 
-  private due(now: number): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.sleeper = undefined
-      for (let job = this.heap.peek(); job !== undefined; job = this.heap.peek()) {
-        if (job.phase === "retrying") {
-          if (job.due > now) return this.sleep(job.due)
-          this.size--
-          this.heap.pop()
-          this.onDue(job)
-        } else {
-          this.heap.pop()
-        }
+  private due(now: number): void {
+    this.sleeper = undefined
+    for (let job = this.heap.peek(); job !== undefined; job = this.heap.peek()) {
+      if (job.phase === "retrying") {
+        if (job.due > now) return this.sleep(job.due)
+        this.size--
+        this.heap.pop()
+        this.onDue(job)
+      } else {
+        this.heap.pop()
       }
-    })
+    }
   }
 }

@@ -1,0 +1,24 @@
+import type * as Clock from "effect/Clock"
+
+/**
+ * A time in milliseconds that never goes back. It is the Clock's nanoseconds, which with Effect's own Clock are those of the
+ * machine since it was started: the time of day may be set, and what waits for an instant of it would wait an hour longer.
+ *
+ * @internal
+ */
+export class SteadyTime {
+  private latest = -Infinity
+  /** How far the Clock has gone back, in all. */
+  private lag = 0
+
+  read(clock: Clock.Clock): number {
+    return this.atLeast(this.latest, clock)
+  }
+
+  /** Who has slept until then has seen the time go by, whatever the Clock says. */
+  atLeast(time: number, clock: Clock.Clock): number {
+    const now = Number(clock.unsafeCurrentTimeNanos()) / 1e6 + this.lag
+    if (now < time) this.lag += time - now
+    return this.latest = Math.max(now, time)
+  }
+}
