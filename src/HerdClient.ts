@@ -81,8 +81,9 @@ export interface HerdClient {
   update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound>
   /**
    * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
-   * herd's scope or the server closes, and fails if nothing has come for 30 s, and with `TooManyEventStreams` while as many are
-   * open as the server allows; to connect again, `Stream.retry` it with a Schedule, and `Stream.repeat` it.
+   * herd's scope or the server closes, and to Node's `fetch` also when the server is killed. Fails if nothing has come for
+   * 30 s, and with `TooManyEventStreams` while as many are open as the server allows. To connect again, `Stream.retry` it with
+   * a Schedule, and `Stream.repeat` it.
    */
   changes(name: string): Stream.Stream<HerdState, Failure | NotFound | TooManyEventStreams>
   /** The metrics, as Prometheus reads them: `GET /metrics`. */

@@ -1,0 +1,34 @@
+import { Effect, type Scope } from "effect"
+import { build } from "esbuild"
+import { join } from "node:path"
+import { folder } from "./children.ts"
+
+const root = new URL("../..", import.meta.url).pathname
+
+/** A program of the repository in one file, which starts in a third of the time that tsx takes. */
+export const bundle = (entry: string): Effect.Effect<string, never, Scope.Scope> =>
+  Effect.gen(function*() {
+    const outfile = join(yield* folder, "program.mjs")
+    yield* Effect.promise(() =>
+      build({
+        absWorkingDir: root,
+        entryPoints: [entry],
+        outfile,
+        bundle: true,
+        platform: "node",
+        format: "esm",
+        target: "node20",
+        // Some of what is bundled is CommonJS.
+        banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url)" },
+        plugins: [{
+          name: "gofherd",
+          setup: (build) => {
+            build.onResolve({ filter: /^gofherd(\/|$)/ }, ({ path }) => ({
+              path: join(root, "src", `${path === "gofherd" ? "index" : path.slice("gofherd/".length)}.ts`)
+            }))
+          }
+        }]
+      })
+    )
+    return outfile
+  })
