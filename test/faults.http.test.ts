@@ -93,7 +93,7 @@ const serve = <Out, E>(herd: Herd.Herd<number, Out, E>) =>
   )
 
 describe("a unit that blocks the event loop", () => {
-  it.scopedLive("for 500 ms holds up everybody for so long, and nobody longer: requests, other units, retries", () =>
+  it.scopedLive("for 500 ms holds up everybody for so long, and nobody longer: requests, other units, timers", () =>
     Effect.gen(function*() {
       const order: Array<number> = []
       const herd = yield* Herd.make({
@@ -146,7 +146,10 @@ describe("a client that vanishes", () => {
         )
         // Each request is a fiber of the server's.
         yield* until(Effect.map(fibers, (count) => count >= before + 40))
-        for (const [i, socket] of sockets.entries()) i % 4 < 2 ? socket.resetAndDestroy() : socket.destroy()
+        for (const [i, socket] of sockets.entries()) {
+          if (i % 4 < 2) socket.resetAndDestroy()
+          else socket.destroy()
+        }
         yield* until(Effect.map(fibers, (count) => count <= before))
       }
       assert.strictEqual(yield* herd.size, 7)

@@ -291,8 +291,8 @@ describe("a callback", () => {
     }))
 })
 
-describe("a reader of outcomes", () => {
-  it.scoped("that dies takes what it has read with it, and nothing else: the next reader goes on", () =>
+describe("a reader", () => {
+  it.scoped("of outcomes that dies takes what it has read with it, and nothing else: the next reader goes on", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n) })
       yield* herd.send(1)
