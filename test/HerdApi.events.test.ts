@@ -126,72 +126,84 @@ describe("GET /herds/:name/events", () => {
       return { herd, url, events: `${url}/herds/crowded/events` }
     })
 
-  it.scopedLive("is refused with 503 and Retry-After while as many are open as may be, and all else is answered", () =>
-    Effect.gen(function*() {
-      const { events, herd, url } = yield* withPlaces(2)
-      const streams = yield* Effect.all([listen(events), listen(`${events}?history=true`)])
-      yield* Effect.forEach(streams, (stream) => stream.atLeast(1))
-      for (let n = 0; n < 3; n++) {
-        const { headers, json, status } = yield* ask(events)
-        assert.strictEqual(status, 503)
-        assert.strictEqual(headers["retry-after"], "5")
-        assert.deepStrictEqual(json, {
-          msg: "expected at most 2 event streams at once, got one more",
-          _tag: "TooManyEventStreams"
-        })
-      }
-      assert.strictEqual((yield* ask(events, { method: "HEAD" })).status, 200)
-      assert.strictEqual((yield* ask(`${url}/herds/nobody/events`)).status, 404)
-      for (const path of ["/herd", "/herds", "/herds/crowded", "/metrics", "/", "/openapi.json"]) {
-        assert.strictEqual((yield* ask(`${url}${path}`)).status, 200, path)
-      }
-      const { json } = yield* ask(`${url}/herd`, { method: "PATCH", body: "{\"num\":3}" })
-      assert.deepStrictEqual(json, { num: 3, msg: "success" })
-      assert.strictEqual(yield* herd.size, 3)
-      yield* streams[0].atLeast(2)
-    }))
+  it.scopedLive(
+    "is refused with 503 and Retry-After while as many are open as may be, and all else is answered",
+    () =>
+      Effect.gen(function*() {
+        const { events, herd, url } = yield* withPlaces(2)
+        const streams = yield* Effect.all([listen(events), listen(`${events}?history=true`)])
+        yield* Effect.forEach(streams, (stream) => stream.atLeast(1))
+        for (let n = 0; n < 3; n++) {
+          const { headers, json, status } = yield* ask(events)
+          assert.strictEqual(status, 503)
+          assert.strictEqual(headers["retry-after"], "5")
+          assert.deepStrictEqual(json, {
+            msg: "expected at most 2 event streams at once, got one more",
+            _tag: "TooManyEventStreams"
+          })
+        }
+        assert.strictEqual((yield* ask(events, { method: "HEAD" })).status, 200)
+        assert.strictEqual((yield* ask(`${url}/herds/nobody/events`)).status, 404)
+        for (const path of ["/herd", "/herds", "/herds/crowded", "/metrics", "/", "/openapi.json"]) {
+          assert.strictEqual((yield* ask(`${url}${path}`)).status, 200, path)
+        }
+        const { json } = yield* ask(`${url}/herd`, { method: "PATCH", body: "{\"num\":3}" })
+        assert.deepStrictEqual(json, { num: 3, msg: "success" })
+        assert.strictEqual(yield* herd.size, 3)
+        yield* streams[0].atLeast(2)
+      }),
+    30_000
+  )
 
-  it.scopedLive("has a place again once a client has left or vanished, however many times, and a HEAD takes none", () =>
-    Effect.gen(function*() {
-      const { events } = yield* withPlaces(1)
-      const refused = Effect.map(ask(events, { until: () => true }), ({ status }) => status === 503)
-      for (let n = 0; n < 5; n++) {
-        yield* ask(events, { method: "HEAD" })
-        const stream = yield* listen(events)
-        yield* stream.atLeast(1)
-        assert.isTrue(yield* refused)
-        yield* stream.leave
-        yield* until(Effect.negate(refused))
-        // Who asked has left, too.
-        yield* until(Effect.negate(refused))
-        const socket = yield* hold(
-          Number(new URL(events).port),
-          "GET /herds/crowded/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
-        )
-        yield* until(refused)
-        socket.resetAndDestroy()
-        yield* until(Effect.negate(refused))
-        yield* until(Effect.negate(refused))
-      }
-    }))
+  it.scopedLive(
+    "has a place again once a client has left or vanished, however many times, and a HEAD takes none",
+    () =>
+      Effect.gen(function*() {
+        const { events } = yield* withPlaces(1)
+        const refused = Effect.map(ask(events, { until: () => true }), ({ status }) => status === 503)
+        for (let n = 0; n < 5; n++) {
+          yield* ask(events, { method: "HEAD" })
+          const stream = yield* listen(events)
+          yield* stream.atLeast(1)
+          assert.isTrue(yield* refused)
+          yield* stream.leave
+          yield* until(Effect.negate(refused))
+          // Who asked has left, too.
+          yield* until(Effect.negate(refused))
+          const socket = yield* hold(
+            Number(new URL(events).port),
+            "GET /herds/crowded/events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+          )
+          yield* until(refused)
+          socket.resetAndDestroy()
+          yield* until(Effect.negate(refused))
+          yield* until(Effect.negate(refused))
+        }
+      }),
+    30_000
+  )
 
-  it.scopedLive("has 100 places unless told otherwise, so that 255 that want one leave room for who asks anything else", () =>
-    Effect.gen(function*() {
-      const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), name: "crowded" })
-      const server = yield* Layer.build(HerdServer.layer({ herds: [Effect.succeed(herd)], port: 0 }))
-      const { url } = Context.get(server, HerdServer.HerdServer)
-      const statuses: Array<string> = []
-      yield* Effect.forEach(Array.from({ length: 255 }), () =>
-        Effect.map(
-          hold(Number(new URL(url).port), "GET /herds/crowded/events HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-          (socket) => socket.once("data", (chunk) => statuses.push(String(chunk).slice(9, 12)))
-        ), { concurrency: 50, discard: true })
-      yield* until(() => statuses.length === 255)
-      assert.strictEqual(statuses.filter((status) => status === "200").length, 100)
-      assert.strictEqual(statuses.filter((status) => status === "503").length, 155)
-      const answers = yield* Effect.forEach(Array.from({ length: 50 }), () => ask(`${url}/herd`), { concurrency: 50 })
-      for (const { status } of answers) assert.strictEqual(status, 200)
-    }))
+  it.scopedLive(
+    "has 100 places unless told otherwise, so that 255 that want one leave room for who asks anything else",
+    () =>
+      Effect.gen(function*() {
+        const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), name: "crowded" })
+        const server = yield* Layer.build(HerdServer.layer({ herds: [Effect.succeed(herd)], port: 0 }))
+        const { url } = Context.get(server, HerdServer.HerdServer)
+        const statuses: Array<string> = []
+        yield* Effect.forEach(Array.from({ length: 255 }), () =>
+          Effect.map(
+            hold(Number(new URL(url).port), "GET /herds/crowded/events HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+            (socket) => socket.once("data", (chunk) => statuses.push(String(chunk).slice(9, 12)))
+          ), { concurrency: 50, discard: true })
+        yield* until(() => statuses.length === 255)
+        assert.strictEqual(statuses.filter((status) => status === "200").length, 100)
+        assert.strictEqual(statuses.filter((status) => status === "503").length, 155)
+        const answers = yield* Effect.forEach(Array.from({ length: 50 }), () => ask(`${url}/herd`), { concurrency: 50 })
+        for (const { status } of answers) assert.strictEqual(status, 200)
+      }),
+    30_000
+  )
 
   it.scopedLive("costs nothing any more when its client has left", () =>
     Effect.gen(function*() {

@@ -5,11 +5,15 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer, Logger, LogLevel } from "effect"
 import { Herd } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
+import { vi } from "vitest"
 import { server } from "./utils/children.ts"
 import { ask, listen } from "./utils/http.ts"
 import { pretty } from "./utils/pretty.ts"
 import { hold } from "./utils/raw.ts"
 import { turns, until } from "./utils/stage.ts"
+
+// A hundred sockets take their time on a machine that is busy.
+vi.setConfig({ testTimeout: 30_000 })
 
 class Owners extends Context.Tag("test/faults/Owners")<Owners, Herd.Herd<number, number>>() {}
 
