@@ -109,7 +109,6 @@ describe("Backlog", () => {
     const backlog = new Backlog<number, never, never>({
       capacity,
       retrying: () => 0,
-      slots: () => 1,
       now: () => now,
       onWork: () => signals++
     })

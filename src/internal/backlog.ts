@@ -101,7 +101,6 @@ export class Backlog<In, Out, E>
 
   private readonly limit: number
   private readonly retrying: () => number
-  private readonly slots: () => number
   private readonly now: () => number
   private readonly onWork: () => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
@@ -118,8 +117,6 @@ export class Backlog<In, Out, E>
     readonly capacity: number
     /** How many units wait for their backoff: they use up capacity. */
     readonly retrying: () => number
-    /** How many more units the size lets run. */
-    readonly slots: () => number
     /** The current time in milliseconds, at the precision of a turn of the event loop. */
     readonly now: () => number
     /** There is something to take. */
@@ -127,7 +124,6 @@ export class Backlog<In, Out, E>
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
-    this.slots = options.slots
     this.now = options.now
     this.onWork = options.onWork
     this.top = this.lane(0)
@@ -280,13 +276,7 @@ export class Backlog<In, Out, E>
 
   /** How many units could be taken now. */
   get available(): number {
-    if (this.waiting > 0) return this.waiting
-    return this.limit === 0 && this.sendersWaiting > 0 && this.handOvers > 0 ? this.sendersWaiting : 0
-  }
-
-  /** Capacity 0: how many units may be handed over. Those that wait for their backoff count: there would be no end to them. */
-  private get handOvers(): number {
-    return this.slots() - this.retrying() - this.taken
+    return this.waiting > 0 ? this.waiting : this.limit === 0 ? this.sendersWaiting : 0
   }
 
   poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
@@ -352,7 +342,7 @@ export class Backlog<In, Out, E>
 
   /** Capacity 0: the gopher takes from the first sender. */
   private handOver(): Unit<In, Out, E> | Nothing {
-    if (this.sendersWaiting === 0 || this.handOvers <= 0) return Nothing
+    if (this.sendersWaiting === 0) return Nothing
     const unit = this.nextOfSenders()
     this.accepted++
     this.taken++

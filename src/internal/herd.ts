@@ -271,14 +271,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return !this.paused && !this.attempts.stopping && this.attempts.running < this.crew.size
   }
 
-  /** How many more units the size lets run. */
-  get slots(): number {
-    return this.crew.size - this.attempts.running
-  }
-
   freeGophers(): number {
-    if (!this.mayStart() || this.heldUp()) return 0
-    return Math.max(0, Math.min(this.crew.free(this.attempts.running), this.slots - this.attempts.backoffs.size))
+    return this.mayStart() && !this.heldUp() ? this.crew.free(this.attempts.running) : 0
   }
 
   // ---------------------------------------------------------------------------------------------------- gophers
@@ -463,7 +457,6 @@ const assemble = <In, Out, E, R>(
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
-      slots: () => herd.slots,
       now: () => turn.now,
       onWork: () => herd.signal()
     })
