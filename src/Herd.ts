@@ -264,7 +264,7 @@ export interface CommonOptions<In, Out, E, RRetry, RCallback> {
   readonly maxSize?: number | undefined
   /**
    * How many units may wait, queued or for their backoff, before senders suspend. An integer from 0; default 1024. With 0 a
-   * sender hands its unit to a gopher that takes it at once.
+   * sender hands its unit to a gopher that takes it at once, while fewer than `size` run or wait for their backoff.
    */
   readonly capacity?: number | undefined
   /**

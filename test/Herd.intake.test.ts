@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Option, Scope, Stream } from "effect"
+import { Cause, Chunk, Deferred, Effect, Exit, Fiber, Option, Schedule, Scope, Stream, TestClock } from "effect"
 import { Herd, HerdError } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -284,6 +284,56 @@ describe("capacity 0", () => {
       assert.strictEqual(yield* herd.trySend(3), true)
       yield* herd.resize(0)
       assert.strictEqual(yield* herd.trySend(4), false)
+    }))
+
+  it.scoped("hands over no unit while as many as the size run or wait for their backoff (G4)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({
+        process: stage.process,
+        capacity: 0,
+        size: 2,
+        retry: Schedule.spaced("1 minute").pipe(Schedule.intersect(Schedule.recurs(1))),
+        outcomes: "discard"
+      })
+      const sender = yield* Effect.fork(herd.sendAll([1, 2, 3, 4, 5]))
+      yield* turns
+      yield* stage.fail(1, "later")
+      assert.deepStrictEqual(stage.started, [1, 2])
+      yield* stage.fail(2, "later")
+      assert.deepStrictEqual([(yield* herd.state).retrying, (yield* herd.state).accepted], [2, 2])
+      assert.strictEqual(yield* herd.trySend(6), false)
+
+      yield* herd.resize(3)
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1, 2, 3])
+      yield* stage.succeed(3)
+      yield* stage.fail(4, "later")
+      assert.deepStrictEqual([(yield* herd.state).retrying, (yield* herd.state).accepted], [3, 4])
+
+      yield* TestClock.adjust("1 minute")
+      yield* turns
+      assert.deepStrictEqual(stage.running, [1, 2, 4])
+      yield* stage.fail(1, "for good")
+      assert.deepStrictEqual(stage.running, [2, 4, 5])
+      yield* Fiber.join(sender)
+      yield* stage.finish
+      assert.strictEqual(yield* herd.trySend(6), true)
+    }))
+
+  it.scoped("hands over the next unit when one that waits for its backoff is cancelled (G4, G11)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, capacity: 0, retry: Schedule.spaced("1 minute") })
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* turns
+      yield* stage.fail(1, "later")
+      const sender = yield* Effect.fork(herd.send(2))
+      yield* turns
+      assert.deepStrictEqual(stage.running, [])
+      yield* Fiber.interrupt(caller)
+      yield* Fiber.join(sender)
+      assert.deepStrictEqual(stage.running, [2])
     }))
 })
 

@@ -109,6 +109,7 @@ describe("Backlog", () => {
     const backlog = new Backlog<number, never, never>({
       capacity,
       retrying: () => 0,
+      places: () => Infinity,
       now: () => now,
       onWork: () => signals++
     })

@@ -101,6 +101,7 @@ export class Backlog<In, Out, E>
 
   private readonly limit: number
   private readonly retrying: () => number
+  private readonly places: () => number
   private readonly now: () => number
   private readonly onWork: () => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
@@ -117,6 +118,11 @@ export class Backlog<In, Out, E>
     readonly capacity: number
     /** How many units wait for their backoff: they use up capacity. */
     readonly retrying: () => number
+    /**
+     * How many more units than those that run and those that wait for their backoff the size allows. With capacity 0 a unit in
+     * its backoff keeps its place: if gophers took others meanwhile, there would be no end to those that wait.
+     */
+    readonly places: () => number
     /** The current time in milliseconds, at the precision of a turn of the event loop. */
     readonly now: () => number
     /** There is something to take. */
@@ -124,6 +130,7 @@ export class Backlog<In, Out, E>
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
+    this.places = options.places
     this.now = options.now
     this.onWork = options.onWork
     this.top = this.lane(0)
@@ -276,7 +283,8 @@ export class Backlog<In, Out, E>
 
   /** How many units could be taken now. */
   get available(): number {
-    return this.waiting > 0 ? this.waiting : this.limit === 0 ? this.sendersWaiting : 0
+    if (this.waiting > 0) return this.waiting
+    return this.limit === 0 && this.places() > this.taken ? this.sendersWaiting : 0
   }
 
   poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
@@ -342,7 +350,7 @@ export class Backlog<In, Out, E>
 
   /** Capacity 0: the gopher takes from the first sender. */
   private handOver(): Unit<In, Out, E> | Nothing {
-    if (this.sendersWaiting === 0) return Nothing
+    if (this.available === 0) return Nothing
     const unit = this.nextOfSenders()
     this.accepted++
     this.taken++

@@ -272,7 +272,12 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   }
 
   freeGophers(): number {
-    return this.mayStart() && !this.heldUp() ? this.crew.free(this.attempts.running) : 0
+    return this.mayStart() && !this.heldUp() ? this.crew.free(this.attempts.running + this.attempts.backoffs.size) : 0
+  }
+
+  /** How many more units than those that run and those in their backoff the size allows. */
+  get places(): number {
+    return this.crew.size - this.attempts.running - this.attempts.backoffs.size
   }
 
   // ---------------------------------------------------------------------------------------------------- gophers
@@ -457,6 +462,7 @@ const assemble = <In, Out, E, R>(
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
+      places: () => herd.places,
       now: () => turn.now,
       onWork: () => herd.signal()
     })
