@@ -69,6 +69,7 @@ const measures = ({ client: { longest, micros }, heap, subjects, watch }: Facts)
       "connections of gophers",
       `${count(subjects.connections.acquired)} acquired, ${count(subjects.connections.open)} left`
     ],
+    ["programs that want a processor, for each", figure(watch.crowd)],
     ["looks, one a second", count(watch.looks)]
   ])
 }

@@ -1,5 +1,6 @@
 import { Effect, Metric } from "effect"
 import type { Herd } from "gofherd"
+import { availableParallelism, loadavg } from "node:os"
 import { monitorEventLoopDelay } from "node:perf_hooks"
 import {
   growing,
@@ -56,6 +57,7 @@ export class Watch {
   mostFibers = 0
   mostResources = 0
   looks = 0
+  private load = 0
   private readonly minutes: number
   private readonly subjects: Subjects
   private readonly client: Client
@@ -125,6 +127,7 @@ export class Watch {
   }
 
   private readonly lookAtProcess = Effect.gen(this, function*() {
+    this.load += (loadavg()[0] ?? 0) / availableParallelism()
     this.longestDelay = Math.max(this.longestDelay, this.delay.max / 1e6)
     if (!this.warm && this.minute >= this.warmUp) {
       this.warm = true
@@ -145,6 +148,11 @@ export class Watch {
     this.heap.push({ minute: this.minute, bytes: collectedHeap() })
   })
 
+  /** How many programs wanted a processor, on average, for each that there is. */
+  get crowd(): number {
+    return this.load / this.looks
+  }
+
   private get warmUp(): number {
     return Math.min(this.minutes * WARM_UP, MOST_WARM_UP_MINUTES)
   }
@@ -156,16 +164,18 @@ export class Watch {
   /** What can be said only of the whole. */
   conclude(): void {
     this.delay.disable()
+    const { crowd } = this
     const { longest, micros } = this.client
     this.violations.addAll("memory", growing(this.warmHeap))
     this.violations.addAll(
       "answers",
-      slow("answers", { count: micros.count, p99: micros.percentile(99) / 1e3, max: longest })
+      slow("answers", { count: micros.count, crowd, p99: micros.percentile(99) / 1e3, max: longest })
     )
     this.violations.addAll(
       "event loop",
       slow("delays of the event loop", {
         count: this.delay.count,
+        crowd,
         p99: this.delay.percentile(99) / 1e6,
         max: this.longestDelay
       })
