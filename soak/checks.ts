@@ -1,4 +1,5 @@
-import type { Herd } from "gofherd"
+import { Schema } from "effect"
+import { type Herd, HerdApi } from "gofherd"
 import type { Account } from "./account.ts"
 
 /**
@@ -11,20 +12,21 @@ const complain = (...complaints: ReadonlyArray<string | false>): Complaints =>
 
 // ------------------------------------------------------------------------------------------------------ states
 
-type Counts = Pick<
-  Herd.HerdState,
-  | "name"
-  | "size"
-  | "live"
-  | "running"
-  | "queued"
-  | "retrying"
-  | "accepted"
-  | "succeeded"
-  | "retried"
-  | "failed"
-  | "interrupted"
->
+/** What states and their events have of counts; the rest of them is left to `HerdClient`, which takes its time to read it. */
+export const Counts = Schema.Struct(HerdApi.HerdState.fields).pick(
+  "name",
+  "size",
+  "live",
+  "running",
+  "queued",
+  "retrying",
+  "accepted",
+  "succeeded",
+  "retried",
+  "failed",
+  "interrupted"
+)
+type Counts = typeof Counts.Type
 
 /** G3, and that nothing is below zero. */
 export const unbalanced = (state: Counts): Complaints => {
@@ -176,28 +178,32 @@ export const leftOver = (
 /**
  * Answers of a herd at work take some 20 ms at the 99th percentile (`npm run bench -- --only answers`), a collection of the
  * whole heap, as the soak makes them, some 100 ms. What takes half a second waits for something: for units, of which each target that
- * does not answer makes one of 700 ms, or for a herd that keeps the event loop to itself. Where others want the processors too, all takes
- * as many times as long as there are of them for each. A percentile is that of code that is compiled, and of enough answers.
+ * does not answer makes one of 700 ms, or for a herd that keeps the event loop to itself.
+ *
+ * Where other programs want the processors, too, that says nothing: with eight for each, answers were seen to take 8 s. What
+ * an answer then takes of the processor is still that of this program, and no more than a few turns of its event loop. A percentile is
+ * that of code that is compiled, and of enough answers.
  */
 const MOST_P99_MILLIS = 500
-const MOST_MILLIS = 10_000
+const CROWDED = 1.5
 const ENOUGH_FOR_P99 = 1_000
 
 interface Times {
   readonly count: number
   /** How many programs wanted a processor, on average, for each that there is. */
   readonly crowd: number
+  /** Of the clock. */
   readonly p99: number
-  readonly max: number
+  /** Of the processor. */
+  readonly processorP99: number
 }
 
-export const slow = (what: string, { count, crowd, max, p99 }: Times): Complaints => {
-  const most = Math.round(MOST_P99_MILLIS * Math.max(1, crowd))
-  return complain(
-    count >= ENOUGH_FOR_P99 && p99 > most
-      && `expected ${what} of at most ${most} ms at the 99th percentile, got ${Math.round(p99)}`,
-    max > MOST_MILLIS && `expected ${what} of at most ${MOST_MILLIS} ms, got ${Math.round(max)}`
-  )
+export const slow = (what: string, { count, crowd, p99, processorP99 }: Times): Complaints => {
+  if (count < ENOUGH_FOR_P99) return []
+  const over = (millis: number, kind: string) =>
+    millis > MOST_P99_MILLIS
+    && `expected ${what} of at most ${MOST_P99_MILLIS} ms${kind} at the 99th percentile, got ${Math.round(millis)}`
+  return complain(crowd <= CROWDED && over(p99, ""), over(processorP99, " of the processor"))
 }
 
 /**

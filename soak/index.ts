@@ -27,7 +27,7 @@ import { collectedHeap, fibers, resources, Watch } from "./watch.ts"
 /** More than the slowest unit with all its attempts takes, on a machine that does other things, too. */
 const DRAINS = "60 seconds"
 /** A server has 5 s for its answers in flight, and herds that are drained none. */
-const CLOSES = "15 seconds"
+const CLOSES = "30 seconds"
 
 const soak = ({ minutes, seed }: Arguments, stop: Deferred.Deferred<void>) =>
   Effect.gen(function*() {
@@ -112,7 +112,7 @@ const all = ({ crawler, links, lookups }: Subjects): ReadonlyArray<Subject> => [
 /** It comes to its end in that time; if not, that is reported, and it goes on behind. */
 const within = <A, E>(
   what: string,
-  time: "60 seconds" | "15 seconds",
+  time: "60 seconds" | "30 seconds",
   violations: Violations,
   effect: Effect.Effect<A, E>
 ): Effect.Effect<void> =>

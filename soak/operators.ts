@@ -1,7 +1,7 @@
 import { Effect, Schema } from "effect"
 import { HerdApi } from "gofherd"
 import type { Chance } from "./chance.ts"
-import { overfull, unbalanced } from "./checks.ts"
+import { Counts, overfull, unbalanced } from "./checks.ts"
 import type { Client } from "./client.ts"
 import type { Subject, Subjects } from "./herds.ts"
 import type { Violations } from "./violations.ts"
@@ -10,9 +10,9 @@ import type { Violations } from "./violations.ts"
 const OPERATORS = 3
 
 /** Longer than any unit takes that nobody interrupts. */
-const SETTLES = "15 seconds"
+const SETTLES = "30 seconds"
 
-const decodeState = Schema.decodeUnknown(Schema.parseJson(HerdApi.HerdState))
+const decodeState = Schema.decodeUnknown(Schema.parseJson(Counts))
 const decodeSize = Schema.decodeUnknown(Schema.parseJson(HerdApi.HerdSize))
 const decodeNum = Schema.decodeUnknown(Schema.parseJson(Schema.Struct({ num: Schema.Int })))
 
@@ -112,7 +112,7 @@ export class Operators {
     )
   }
 
-  private read(subject: Subject, text: string): Effect.Effect<HerdApi.HerdState | undefined> {
+  private read(subject: Subject, text: string): Effect.Effect<typeof Counts.Type | undefined> {
     return Effect.match(decodeState(text), {
       onFailure: (error) => {
         this.violations.add("answers", error.message)

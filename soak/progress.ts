@@ -19,9 +19,12 @@ export const progress = (
       `${name} ${accepted.toLocaleString("en")} units, ${running} of ${size} run`
     )
     const heap = watch.heap.at(-1)?.bytes ?? Number.NaN
+    const wrong = violations.count === 0
+      ? "no violations"
+      : `violations of ${Array.from(violations.counts.keys()).join(", ")}`
     const seconds = Math.round(watch.minute * 60)
     console.error(
-      `${seconds} s  ${herds.join("  ")}  heap ${figure(heap / 2 ** 20)} MB  ${violations.count} violations`
+      `${seconds} s  ${herds.join("  ")}  heap ${figure(heap / 2 ** 20)} MB  ${wrong}`
     )
   })
   let waited = 0

@@ -1,16 +1,16 @@
 import { FetchHttpClient } from "@effect/platform"
 import { type Chunk, Effect, Schema, Stream } from "effect"
-import { HerdApi, HerdClient, type Outcome } from "gofherd"
+import { HerdClient, type Outcome } from "gofherd"
 import { get } from "node:http"
 import type { Chance } from "./chance.ts"
-import { overfull, receding, unbalanced } from "./checks.ts"
+import { Counts, overfull, receding, unbalanced } from "./checks.ts"
 import type { Client } from "./client.ts"
 import type { Subject, Subjects } from "./herds.ts"
 import { misdirected, READERS } from "./senders.ts"
 import type { Violations } from "./violations.ts"
 import type { Page, Unfetched, Visit } from "./visit.ts"
 
-const decodeState = Schema.decodeUnknownSync(Schema.parseJson(HerdApi.HerdState))
+const decodeState = Schema.decodeUnknownSync(Schema.parseJson(Counts))
 
 /** Those who watch the herds, while that holds. */
 export class Readers {
@@ -32,7 +32,7 @@ export class Readers {
     const pages = chance("pages")
     const scrapes = chance("scrapes")
     return [
-      again(() => Effect.zipRight(Effect.sleep("100 millis"), this.client.ask("/herd"))),
+      again(() => Effect.zipRight(Effect.sleep("200 millis"), this.client.ask("/herd"))),
       again(() => Effect.zipRight(Effect.sleep(pages.between(200, 2_000)), this.page(pages))),
       again(() => Effect.zipRight(Effect.sleep(scrapes.between(500, 3_000)), this.scrapes(scrapes.between(1, 8)))),
       ...[crawler, links, lookups, lookups].map((subject, i) => {
@@ -135,8 +135,8 @@ export class Readers {
 
   /** Looks at each state that a stream tells of. */
   private states(subject: Subject) {
-    let last: HerdApi.HerdState | undefined
-    return (state: HerdApi.HerdState): void => {
+    let last: typeof Counts.Type | undefined
+    return (state: typeof Counts.Type): void => {
       this.count("states by events")
       this.violations.addAll("G3", unbalanced(state))
       this.violations.addAll("G4", overfull(state, subject))

@@ -48,12 +48,13 @@ const units = ({ states }: Facts) =>
     ])
   )
 
-const measures = ({ client: { longest, micros }, heap, subjects, watch }: Facts) => {
+const measures = ({ client: { longest, micros, processorMicros }, heap, subjects, watch }: Facts) => {
   const warm = watch.warmHeap
   const millis = (value: number) => `${figure(value)} ms`
   return table(["measured, percentiles after the warm-up", "value"], [
     ["answers, p50", millis(micros.percentile(50) / 1e3)],
     ["answers, p99", millis(micros.percentile(99) / 1e3)],
+    ["answers, p99 of the processor's time", millis(processorMicros.percentile(99) / 1e3)],
     ["answers, longest ever", millis(longest)],
     ["event loop delay, p99", millis(watch.delay.percentile(99) / 1e6)],
     ["event loop delay, longest ever", millis(watch.longestDelay)],

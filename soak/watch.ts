@@ -133,6 +133,7 @@ export class Watch {
       this.warm = true
       this.delay.reset()
       this.client.micros.reset()
+      this.client.processorMicros.reset()
     }
     const count = yield* fibers
     const held = process.getActiveResourcesInfo().length
@@ -164,20 +165,15 @@ export class Watch {
   /** What can be said only of the whole. */
   conclude(): void {
     this.delay.disable()
-    const { crowd } = this
-    const { longest, micros } = this.client
+    const { micros, processorMicros } = this.client
     this.violations.addAll("memory", growing(this.warmHeap))
     this.violations.addAll(
       "answers",
-      slow("answers", { count: micros.count, crowd, p99: micros.percentile(99) / 1e3, max: longest })
-    )
-    this.violations.addAll(
-      "event loop",
-      slow("delays of the event loop", {
-        count: this.delay.count,
-        crowd,
-        p99: this.delay.percentile(99) / 1e6,
-        max: this.longestDelay
+      slow("answers", {
+        count: micros.count,
+        crowd: this.crowd,
+        p99: micros.percentile(99) / 1e3,
+        processorP99: processorMicros.percentile(99) / 1e3
       })
     )
   }

@@ -268,15 +268,15 @@ describe("its census", () => {
 
 describe("its limits", () => {
   it("of time see answers that take too long", () => {
-    const times = { count: 5_000, crowd: 0.5, p99: 100, max: 3_000 }
+    const times = { count: 5_000, crowd: 0.5, p99: 100, processorP99: 50 }
     assert.deepStrictEqual(checks.slow("answers", times), [])
-    assert.deepStrictEqual(checks.slow("answers", { ...times, p99: 501, max: 10_001 }), [
+    assert.deepStrictEqual(checks.slow("answers", { ...times, p99: 501, processorP99: 502 }), [
       "expected answers of at most 500 ms at the 99th percentile, got 501",
-      "expected answers of at most 10000 ms, got 10001"
+      "expected answers of at most 500 ms of the processor at the 99th percentile, got 502"
     ])
-    // With four others for each processor.
-    assert.deepStrictEqual(checks.slow("answers", { ...times, crowd: 5, p99: 2_500 }), [])
-    assert.lengthOf(checks.slow("answers", { ...times, crowd: 5, p99: 2_501 }), 1)
+    // On a machine that is busy with other things, only what is used of the processor says something.
+    assert.deepStrictEqual(checks.slow("answers", { ...times, crowd: 5, p99: 8_000 }), [])
+    assert.lengthOf(checks.slow("answers", { ...times, crowd: 5, processorP99: 501 }), 1)
     // Of a few, the slowest is the percentile.
     assert.deepStrictEqual(checks.slow("answers", { ...times, count: 50, p99: 3_000 }), [])
   })
