@@ -88,7 +88,7 @@ const table = () => {
     if (exit === undefined || Exit.isFailure(exit)) return [name, "not measured"]
     const { heaps, seconds, series } = exit.value
     const each = bytesEach(run, exit.value)
-    const heap = [heaps[6], heaps[13], heaps.at(-1)].map(megabytes).join("  ")
+    const heap = [heaps[4], heaps[9], heaps.at(-1)].map(megabytes).join("  ")
     return [
       run.count.toLocaleString("en").padStart(9),
       name.padEnd(40),
@@ -99,8 +99,8 @@ const table = () => {
     ]
   })
   const head =
-    "heap in use after two full collections, at 20 even intervals, in a process of its own; MB after 7, 14 and 20 of them,"
-    + "\nbytes each as the median of the slopes between any two of the last 13, series of metrics in the end, seconds:"
+    "heap in use after two full collections, at 16 even intervals, in a process of its own; MB after 5, 10 and 16 of them,"
+    + "\nbytes each as the median of the slopes between any two of the last 10, series of metrics in the end, seconds:"
   return [head, ...rows.map((row) => row.join("  "))].join("\n")
 }
 

@@ -35,6 +35,24 @@ class Lane<A> {
   constructor(priority: number) {
     this.priority = priority
   }
+
+  /** Drops the dead, and stamps that are of no use without them: those that no unit follows before the next. */
+  sweep(isDead: (unit: A) => boolean): void {
+    const { items } = this
+    let stamp: Stamp | undefined
+    for (let n = items.length; n > 0; n--) {
+      const item = items.shift()
+      if (item instanceof Stamp) {
+        stamp = item
+      } else if (!isDead(item)) {
+        if (stamp !== undefined) items.push(stamp)
+        stamp = undefined
+        items.push(item)
+      }
+    }
+    // The next unit writes its own.
+    if (stamp !== undefined) this.written = Number.NaN
+  }
 }
 
 /** A sender that waits for room. */
@@ -314,12 +332,18 @@ export class Backlog<In, Out, E>
     job.phase = "settled"
     this.waiting--
     this.dead++
-    if (this.dead > this.waiting + DEAD) {
-      const live = (item: Unit<In, Out, E> | Stamp) => !(item instanceof Job && item.phase === "settled")
-      for (const lane of this.lanes.values()) lane.items.retain(live)
-      this.dead = 0
-    }
+    if (this.dead > this.waiting + DEAD) this.sweep()
     this.refill()
+  }
+
+  /** Drops the cancelled units, and the lanes that are empty without them. */
+  private sweep(): void {
+    for (const lane of this.lanes.values()) {
+      lane.sweep((unit) => unit instanceof Job && unit.phase === "settled")
+      if (lane.items.length === 0 && lane !== this.top) this.lanes.delete(lane.priority)
+    }
+    this.order.retain((lane) => this.lanes.has(lane.priority))
+    this.dead = 0
   }
 
   private next(): Unit<In, Out, E> {

@@ -61,12 +61,4 @@ export class Fifo<A> {
     }
     return element
   }
-
-  /** Keeps, in order, the elements that satisfy the predicate. */
-  retain(predicate: (element: A) => boolean): void {
-    for (let n = this.length; n > 0; n--) {
-      const element = this.shift()
-      if (predicate(element)) this.push(element)
-    }
-  }
 }

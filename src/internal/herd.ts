@@ -363,6 +363,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   private endOfTurn(): void {
     this.flush()
+    this.past.tell()
     if (this.buffer?.flush(this.turn.wasOver) === true) this.turn.begin()
     this.crew.endOfTurn()
   }

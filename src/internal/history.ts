@@ -10,15 +10,19 @@ const KEPT = 20
 /** The longest message that is told. */
 const LONGEST = 300
 
+/** A failure that has not been put into words. */
+type Untold = Omit<Failed, "message"> & { readonly cause: Cause.Cause<unknown> }
+
 /**
- * The last resizes and failures of a herd. Of a failed unit its cause is kept, and put into words when somebody reads: a
- * herd may fail 100,000 units a second.
+ * The last resizes and failures of a herd. Failed units are put into words at the end of a turn, the last of them only: a herd may
+ * fail 100,000 units a second, but what an error holds on to, such as the unit's body, must not outlive the unit.
  *
  * @internal
  */
 export class History {
   private readonly resizes: Array<Resized> = []
-  private readonly failures: Array<Omit<Failed, "message"> & { readonly cause: Cause.Cause<unknown> }> = []
+  private failures: ReadonlyArray<Failed> = []
+  private readonly untold: Array<Untold> = []
 
   resized(from: number, to: number, mode: "graceful" | "interrupt"): void {
     this.resizes.push({ at: new Date(), from, to, mode })
@@ -27,20 +31,25 @@ export class History {
 
   failed({ attempts, exit, work }: Outcome<unknown, unknown, unknown>): void {
     if (Exit.isSuccess(exit)) return
-    this.failures.push({ at: new Date(), id: work.id, attempts, cause: exit.cause })
-    if (this.failures.length > KEPT) this.failures.shift()
+    this.untold.push({ at: new Date(), id: work.id, attempts, cause: exit.cause })
+    if (this.untold.length > KEPT) this.untold.shift()
+  }
+
+  /** Keeps of the failures no more than what is told of them. */
+  tell(): void {
+    if (this.untold.length === 0) return
+    const told = this.untold.splice(0).map(({ at, attempts, cause, id }) => ({
+      at,
+      id,
+      attempts,
+      message: messageOf(cause)
+    }))
+    this.failures = [...this.failures, ...told].slice(-KEPT)
   }
 
   read(): HerdHistory {
-    return {
-      resizes: this.resizes.toReversed(),
-      failures: this.failures.toReversed().map(({ at, attempts, cause, id }) => ({
-        at,
-        id,
-        attempts,
-        message: messageOf(cause)
-      }))
-    }
+    this.tell()
+    return { resizes: this.resizes.toReversed(), failures: this.failures.toReversed() }
   }
 }
 

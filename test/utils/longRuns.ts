@@ -1,6 +1,6 @@
 import { Deferred, Effect, Fiber, Metric, Schedule, Scope, Stream } from "effect"
 import { Herd } from "gofherd"
-import { turns } from "./stage.ts"
+import { turn, turns } from "./stage.ts"
 
 /** Something done so often that what it leaves behind shows. */
 export interface LongRun {
@@ -79,6 +79,23 @@ const cancelled: LongRun["make"] = Effect.gen(function*() {
     })
 })
 
+/** While the herd is paused, one a turn; every other has a priority of its own. */
+const cancelledInPause: LongRun["make"] = Effect.gen(function*() {
+  const herd = yield* Herd.make({ name: "paused", process: (n: number) => Effect.succeed(n) })
+  yield* herd.pause
+  const one = (n: number) =>
+    Effect.gen(function*() {
+      const fiber = yield* Effect.fork(herd.run(n, { priority: n % 2 === 0 ? 0 : -n }))
+      yield* turn
+      yield* Fiber.interrupt(fiber)
+    })
+  return (count, from) =>
+    Effect.gen(function*() {
+      for (let n = from; n < from + count; n++) yield* one(n)
+      yield* expectAll(herd, from + count, (state) => state.interrupted)
+    })
+})
+
 /** One outcome is read, and the rest of the input is left: queued, running, retrying or not yet taken. */
 const streams: LongRun["make"] = Effect.gen(function*() {
   const herd = yield* Herd.make({
@@ -118,6 +135,7 @@ const expectAll = (herd: Herd.Control, expected: number, settled: (state: Herd.H
 export const longRuns: Readonly<Record<string, LongRun>> = {
   "units through one herd": { count: 5_000_000, limit: 1, make: units },
   "runs cancelled": { count: 1_000_000, limit: 2, make: cancelled },
+  "runs cancelled in a pause": { count: 48_000, limit: 8, make: cancelledInPause },
   "streams ended early": { count: 10_000, limit: 64, make: streams },
   "herds made and closed": { count: 10_000, limit: 64, make: herds }
 }
@@ -135,8 +153,8 @@ export const leaking: LongRun = {
   })
 }
 
-/** How many times the heap is looked at, at even intervals. */
-const SAMPLES = 20
+/** How many times the heap is looked at, at even intervals: a divisor of every count. */
+const SAMPLES = 16
 
 export interface Measured {
   /** Bytes of the heap after two full collections, at each sample. */

@@ -22,16 +22,19 @@ export const keptOf = (refs: ReadonlyArray<WeakRef<object>>): Effect.Effect<numb
     return kept.length
   })
 
-/** What keeps a process alive, or hangs on it. */
-const census = (): Array<string> => [
-  ...process.getActiveResourcesInfo(),
-  ...Object.entries({ process, stdout: process.stdout, stderr: process.stderr }).flatMap(([name, emitter]) =>
-    emitter.eventNames().flatMap((event) =>
-      Array.from({ length: emitter.listenerCount(event) }, () => `listener of ${String(event)} on ${name}`)
-    )
-  ),
-  ...[process.stdout, process.stderr].flatMap((stream) => Object.hasOwn(stream, "write") ? ["wrapped write"] : [])
-]
+/** What keeps a process alive, or hangs on it. The platform's services open `stdin` with the first server: here it is open from the start. */
+const census = (): Array<string> => {
+  const emitters = { process, stdin: process.stdin, stdout: process.stdout, stderr: process.stderr }
+  return [
+    ...process.getActiveResourcesInfo(),
+    ...Object.entries(emitters).flatMap(([name, emitter]) =>
+      emitter.eventNames().flatMap((event) =>
+        Array.from({ length: emitter.listenerCount(event) }, () => `listener of ${String(event)} on ${name}`)
+      )
+    ),
+    ...[process.stdout, process.stderr].flatMap((stream) => Object.hasOwn(stream, "write") ? ["wrapped write"] : [])
+  ]
+}
 
 /** What is in the second and not in the first, as often as it is. */
 const added = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): Array<string> => {

@@ -48,7 +48,8 @@ export const makeStage = <E = string>() => {
   }
 }
 
-const turn = Effect.async<void>((resume) => {
+/** One turn of the event loop. */
+export const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
