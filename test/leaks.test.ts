@@ -8,6 +8,7 @@ import { beforeAll } from "vitest"
 import { start } from "./utils/children.ts"
 import { lives } from "./utils/lives.ts"
 import { bytesEach, leaking, longRuns, type Measured } from "./utils/longRuns.ts"
+import { cancellings, PASSED_OVER, settlings } from "./utils/units.ts"
 
 /** Two at a time, as this machine may have no more processors. */
 const PROCESSES = 2
@@ -35,7 +36,13 @@ const Measurement: Schema.Schema<Measured> = Schema.Struct({
   seconds: Schema.Number
 })
 
+const Reachable = Schema.Record({
+  key: Schema.String,
+  value: Schema.Struct({ kept: Schema.Number, of: Schema.Number })
+})
+
 let remains: Exit.Exit<typeof Remains.Type>
+let reachable: Exit.Exit<typeof Reachable.Type>
 const measured = new Map<string, Exit.Exit<Measured>>()
 
 /** The name of the run that leaks. */
@@ -48,7 +55,8 @@ beforeAll(async () => {
   await Effect.runPromise(Effect.all([
     ...named,
     Effect.map(Effect.exit(printed(Measurement, "longRun")), (exit) => measured.set(LEAKING, exit)),
-    Effect.map(Effect.exit(printed(Remains, "remains")), (exit) => remains = exit)
+    Effect.map(Effect.exit(printed(Remains, "remains")), (exit) => remains = exit),
+    Effect.map(Effect.exit(printed(Reachable, "reachable")), (exit) => reachable = exit)
   ], { concurrency: PROCESSES }))
   console.log(table())
 }, TIMEOUT)
@@ -75,6 +83,24 @@ describe("after the scope of a herd has closed, no fiber, no timer, no handle, n
         "name life"
       ])
     }))
+})
+
+// ------------------------------------------------------------------------------------------------------ units
+
+describe("a herd that goes on keeps no body, no result and no error of units that have settled and were read", () => {
+  for (const name of Object.keys(settlings)) {
+    it.effect(name, () =>
+      Effect.gen(function*() {
+        assert.strictEqual((yield* reachable)[name]?.kept, 0)
+      }))
+  }
+
+  for (const name of Object.keys(cancellings)) {
+    it.effect(`save the bodies of ${PASSED_OVER} at the most that were cancelled ${name}`, () =>
+      Effect.gen(function*() {
+        assert.isAtMost((yield* reachable)[name]?.kept ?? Infinity, PASSED_OVER)
+      }))
+  }
 })
 
 // ------------------------------------------------------------------------------------------------------ long runs

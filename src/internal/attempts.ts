@@ -345,8 +345,13 @@ export class Attempts<In, Out, E, R> {
       this.history.failed(outcome)
     }
     this.turn.begin()
-    if (job?.settle !== undefined) job.settle(outcome)
-    else this.outcomes?.push(outcome)
+    const settle = job?.settle
+    if (job !== undefined && settle !== undefined) {
+      job.settle = undefined
+      settle(outcome)
+    } else {
+      this.outcomes?.push(outcome)
+    }
     this.onSettled()
   }
 

@@ -27,8 +27,11 @@ export class Job<In, Out, E> {
   id: string | undefined
   readonly body: In
   readonly priority: number
-  /** Who gets the outcome; the herd's `outcomes` if undefined. */
-  readonly settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
+  /**
+   * Who gets the outcome; the herd's `outcomes` if undefined. Let go once it has: a cancelled job may stay in the queue for a while,
+   * and should not keep its caller, nor all that a stream has left unread.
+   */
+  settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
   /** The sender's span, the parent of the attempts' spans. */
   readonly parent: Tracer.AnySpan | undefined
   /** Attempts that ended, and the time they took. */
