@@ -58,7 +58,7 @@ beforeAll(async () => {
     Effect.map(Effect.exit(printed(Remains, "remains")), (exit) => remains = exit),
     Effect.map(Effect.exit(printed(Reachable, "reachable")), (exit) => reachable = exit)
   ], { concurrency: PROCESSES }))
-  console.log(table())
+  process.stdout.write(`${table()}\n`)
 }, TIMEOUT)
 
 const measuredOf = (name: string) => Effect.flatten(Effect.fromNullable(measured.get(name)))
