@@ -7,7 +7,7 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -15,7 +15,10 @@ import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import type { HerdClosed, InvalidSize } from "./HerdError.ts"
+import { InvalidOption } from "./HerdError.ts"
+import { holds } from "./internal/check.ts"
 import * as internal from "./internal/herd.ts"
+import { show } from "./internal/show.ts"
 import type { Outcome, Retry } from "./Outcome.ts"
 import type { Work } from "./Work.ts"
 
@@ -367,10 +370,12 @@ export const layer = <Id, In, Out, E, R = never, RRetry = never, RCallback = nev
     | (Options<In, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>)
     | Effect.Effect<Options<In, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>, EL, RL>
 ): Layer.Layer<Id, EL, Exclude<R | RRetry | RCallback | RL, Scope.Scope>> =>
-  Layer.scoped(
-    tag,
-    Effect.flatMap(
-      Effect.isEffect(options) ? options : Effect.succeed(options),
-      (options) => internal.make({ ...options, name: options.name ?? tag.key })
+  holds(Context.isTag, tag)
+    ? Layer.scoped(
+      tag,
+      Effect.flatMap(
+        holds(Effect.isEffect, options) ? options : Effect.succeed(options),
+        (options) => internal.make(options, tag.key)
+      )
     )
-  )
+    : Layer.die(new InvalidOption({ option: "tag", expected: "a Context.Tag", given: show(tag) }))

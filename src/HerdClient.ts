@@ -28,6 +28,9 @@ import {
   TooManyEventStreams,
   Unauthorized
 } from "./HerdApi.ts"
+import { check, holds, isName, read } from "./internal/check.ts"
+import { show } from "./internal/show.ts"
+import { checkToken, tokenIn } from "./internal/token.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -130,10 +133,16 @@ export interface Update {
  */
 export const make = (options: Options): Effect.Effect<HerdClient, never, HttpClient.HttpClient> =>
   Effect.gen(function*() {
-    const { baseUrl, token } = options
+    const { baseUrl, token } = yield* Effect.orDie(
+      Effect.tap(
+        read(options, ({ baseUrl, token }) => ({ baseUrl, token: tokenIn(token) })),
+        ({ baseUrl, token }) =>
+          Effect.zipRight(check(typeof baseUrl === "string", "baseUrl", "a string", baseUrl), checkToken(token))
+      )
+    )
     const authorized = token === undefined
       ? identity<HttpClient.HttpClient>
-      : HttpClient.mapRequest(HttpClientRequest.bearerToken(Redacted.isRedacted(token) ? token : Redacted.make(token)))
+      : HttpClient.mapRequest(HttpClientRequest.bearerToken(Redacted.make(token)))
     const http = authorized(yield* HttpClient.HttpClient)
     const api = yield* HttpApiClient.make(HerdApi, { baseUrl, transformClient: authorized })
     const events = (name: string) => `${baseUrl.replace(/\/$/, "")}/herds/${name}/events`
@@ -145,7 +154,7 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
       herd: (name) => Effect.flatMap(encoded(name), (name) => api.herds.get({ path: { name } })),
       update: (name, update) =>
         Effect.flatMap(
-          Effect.all([encoded(name), decodeUpdate(update)]),
+          Effect.all([encoded(name), Effect.flatMap(updateIn(update), decodeUpdate)]),
           ([name, payload]) => api.herds.update({ path: { name }, payload })
         ),
       changes: (name) =>
@@ -168,15 +177,13 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
 
 /** As the platform's client doesn't encode it. What can't be in a path, or means another one there, is no herd's name. */
 const encoded = (name: string): Effect.Effect<string, NotFound> =>
-  Effect.try({
-    try: () => encodeURIComponent(name),
-    catch: () => name
-  }).pipe(
-    Effect.filterOrFail((name) => !["", ".", ".."].includes(name), identity),
-    Effect.mapError((name) => new NotFound({ msg: `expected the name of a herd, got ${JSON.stringify(name)}` }))
-  )
+  holds(isName, name)
+    ? Effect.succeed(encodeURIComponent(name))
+    : new NotFound({ msg: `expected the name of a herd, got ${show(name)}` })
 
 const decodePatch = Schema.decode(HerdPatch)
+const updateIn = (update: Update) =>
+  Effect.orDie(read(update, ({ mode, num, paused }) => ({ mode, num, paused }), "update"))
 const decodeUpdate = Schema.decode(HerdUpdate)
 const decodeState = Schema.decode(Schema.parseJson(HerdState))
 
@@ -207,11 +214,19 @@ const broken = (response: HttpClientResponse.HttpClientResponse, got: string) =>
     description: `expected an event every 10 s, got ${got}`
   })
 
+/** A state has some 5,000 characters; what never ends must not fill the memory. */
+const LONGEST_EVENT = 1_000_000
+
 /** The server's events without a name of their own, each a state. */
 const statesOf = (response: HttpClientResponse.HttpClientResponse): Stream.Stream<HerdState, Failure> =>
   Stream.suspend(() => {
     let complete: Array<string> = []
+    let endless = false
     const parser = createParser({
+      maxBufferSize: LONGEST_EVENT,
+      onError: ({ type }) => {
+        endless ||= type === "max-buffer-size-exceeded"
+      },
       onEvent: ({ data, event }) => {
         if (event === undefined) complete.push(data)
       }
@@ -220,11 +235,13 @@ const statesOf = (response: HttpClientResponse.HttpClientResponse): Stream.Strea
       // A connection can be gone without a word.
       Stream.timeoutFail(() => broken(response, "none for 30 s"), "30 seconds"),
       Stream.decodeText(),
-      Stream.mapConcat((text) => {
+      Stream.mapConcatEffect((text) => {
         parser.feed(text)
         const events = complete
         complete = []
-        return events
+        return endless
+          ? Effect.fail(broken(response, `one of more than ${LONGEST_EVENT} characters`))
+          : Effect.succeed(events)
       }),
       Stream.mapEffect((data) => decodeState(data))
     )

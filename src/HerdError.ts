@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
+import { saidBy, show } from "./internal/show.ts"
 
 /**
  * A size that `resize`, `grow` or `shrink` refuses: the herd is as it was.
@@ -76,8 +77,7 @@ export class ListenError extends Schema.TaggedError<ListenError>("gofherd/Listen
   cause: Schema.Defect
 }) {
   override get message(): string {
-    const reason = this.cause instanceof Error ? this.cause.message : String(this.cause)
-    return `expected to listen on ${this.host}:${this.port}, got ${reason}`
+    return `expected to listen on ${this.host}:${this.port}, got ${saidBy(this.cause) ?? show(this.cause)}`
   }
 }
 

@@ -10,10 +10,14 @@ import * as Layer from "effect/Layer"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Herd from "./Herd.ts"
+import { InvalidOption } from "./HerdError.ts"
+import { check, holds } from "./internal/check.ts"
+import { isControl } from "./internal/controls.ts"
 import { logOf } from "./internal/log.ts"
 import { Meter, type Progress } from "./internal/progress.ts"
 import { finalLine, finalLog, progressLine, progressLog } from "./internal/progressLine.ts"
 import { type Settings, validate } from "./internal/progressOptions.ts"
+import { show } from "./internal/show.ts"
 import { SteadyTime } from "./internal/steadyTime.ts"
 import { TerminalLine } from "./internal/terminalLine.ts"
 import { reader } from "./internal/total.ts"
@@ -98,7 +102,7 @@ export const layer = <R, RTotal = never>(
   options: Options<RTotal> = {}
 ): Layer.Layer<never, never, Exclude<R | RTotal, Scope.Scope>> =>
   Layer.scopedDiscard(Effect.gen(function*() {
-    const control = yield* herd
+    const control = yield* Effect.orDie(controlIn(herd))
     const settings = yield* Effect.orDie(validate(options, control.name))
     const total = yield* reader(settings.total)
     const time = new SteadyTime()
@@ -115,9 +119,21 @@ export const layer = <R, RTotal = never>(
     yield* line === undefined ? logLines(progress, settings, control.name) : drawLine(progress, line, settings)
   }))
 
+const controlIn = <R>(herd: Effect.Effect<Herd.Control, never, R>) =>
+  Effect.gen(function*() {
+    yield* check(holds(Effect.isEffect, herd), "herd", "the tag of a herd", herd)
+    const control = yield* herd
+    yield* holds(isControl, control)
+      ? Effect.void
+      : new InvalidOption({ option: "herd", expected: "the tag of a herd", given: `one of ${show(control)}` })
+    return control
+  })
+
 const happened = ({ done, inside, interrupted }: Progress) => done + inside + interrupted > 0
 
-const isTerminal = (stream: Terminal) => stream.isTTY === true && process.env["TERM"] !== "dumb"
+const isTerminal = (stream: Terminal) => holds(isTty, stream) && process.env["TERM"] !== "dumb"
+
+const isTty = (stream: Terminal) => stream.isTTY === true
 
 const openLine = (stream: Terminal) =>
   isTerminal(stream) ? TerminalLine.open(stream, [process.stdout, process.stderr].filter(isTerminal)) : undefined

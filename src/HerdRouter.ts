@@ -116,6 +116,6 @@ export type Requirements<H extends Herds> =
 export const layer = <const H extends Herds>(options: Options<H>): Layer.Layer<never, never, Requirements<H>> =>
   Layer.unwrapEffect(Effect.zipWith(
     settingsOf(options),
-    controlsOf(options.herds),
+    controlsOf(options),
     (settings, herds) => routes(herds, settings, { answersAll: false })
   ))

@@ -17,15 +17,17 @@ import * as Redacted from "effect/Redacted"
 import type { Server } from "node:http"
 import { isIP } from "node:net"
 import type * as Herd from "./Herd.ts"
-import { InvalidOption, ListenError, UnprotectedHost } from "./HerdError.ts"
+import { ListenError, UnprotectedHost } from "./HerdError.ts"
 import type * as HerdRouter from "./HerdRouter.ts"
+import { check, read } from "./internal/check.ts"
 import { controlsOf } from "./internal/controls.ts"
 import { gracefulServer as makeGracefulServer } from "./internal/gracefulServer.ts"
 import { log } from "./internal/log.ts"
 import { isSize } from "./internal/options.ts"
 import { routes } from "./internal/routes.ts"
-import { isHost, isToken, settingsOf, showToken, TOKEN } from "./internal/settings.ts"
+import { isHost, settingsOf } from "./internal/settings.ts"
 import { show } from "./internal/show.ts"
+import { isToken, showToken, TOKEN } from "./internal/token.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -96,26 +98,22 @@ export const layer = <const H extends HerdRouter.Herds>(
   options: Options<H>
 ): Layer.Layer<HerdServer, ListenError | UnprotectedHost, Effect.Effect.Context<H[number]>> =>
   Layer.unwrapEffect(Effect.gen(function*() {
-    const { host = "127.0.0.1", port = 2112 } = options
-    if (typeof host !== "string" || host === "") {
-      return yield* Effect.die(
-        new InvalidOption({ option: "host", expected: HOST, given: show(host) })
+    const { drain = false, host = "127.0.0.1", port = 2112 } = yield* Effect.orDie(
+      Effect.tap(
+        read(options, ({ drain, host, port }) => ({ drain, host, port })),
+        ({ drain, host, port }) =>
+          Effect.all([
+            check(host === undefined || typeof host === "string" && host !== "", "host", HOST, host),
+            check(port === undefined || isSize(port, 65_535), "port", PORT, port),
+            check(drain === undefined || typeof drain === "boolean", "drain", "a boolean", drain)
+          ])
       )
-    }
-    if (!isSize(port, 65_535)) {
-      return yield* Effect.die(
-        new InvalidOption({ option: "port", expected: PORT, given: show(port) })
-      )
-    }
-    const { drain = false } = options
-    if (typeof drain !== "boolean") {
-      return yield* Effect.die(new InvalidOption({ option: "drain", expected: "a boolean", given: show(drain) }))
-    }
+    )
     const settings = yield* settingsOf(options)
     if (!isLoopback(host) && settings.token === undefined && !settings.readOnly) {
       return yield* new UnprotectedHost({ host })
     }
-    const herds = yield* controlsOf(options.herds)
+    const herds = yield* controlsOf(options)
     const listening = NodeHttpServer.layer(makeGracefulServer, { host, port }).pipe(
       Layer.mapError(({ cause }) => new ListenError({ host, port, cause }))
     )
@@ -159,7 +157,11 @@ export const layerConfig = <const H extends HerdRouter.Herds>(
   HerdServer,
   ListenError | UnprotectedHost | ConfigError.ConfigError,
   Effect.Effect.Context<H[number]>
-> => Layer.unwrapEffect(Effect.map(environment(options), (set) => layer({ ...options, ...set })))
+> =>
+  Layer.unwrapEffect(Effect.gen(function*() {
+    const given = yield* Effect.orDie(read(options, (options) => ({ ...options })))
+    return layer({ ...given, ...(yield* environment(given)) })
+  }))
 
 /** A variable of the environment; without it, the option. */
 const variable = <A, D>(

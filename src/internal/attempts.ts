@@ -5,7 +5,7 @@ import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import type { Options, Process } from "../Herd.ts"
+import type { Process } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 import type { Backlog } from "./backlog.ts"
@@ -15,18 +15,13 @@ import type { History } from "./history.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { logOf } from "./log.ts"
+import { noEffect } from "./noEffect.ts"
+import type { Settings } from "./options.ts"
 import { OutcomeImpl } from "./outcome.ts"
 import type { Outcomes } from "./outcomes.ts"
 import { Backoffs, decide } from "./retry.ts"
-import { show } from "./show.ts"
 import type { Tally } from "./tally.ts"
 import type { Turn } from "./turn.ts"
-
-/** What is needed of the options to make attempts, whatever they require. */
-type Hooks<In, Out, E, R> = Pick<
-  Options<In, Out, E, R, R, R>,
-  "retry" | "onSuccess" | "onRetry" | "onFailure" | "tracing" | "gopher"
->
 
 /** There is nothing to run: an Exit is an Effect that has ended. */
 const isEnded = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Effect.Effect<A, E, R> & Exit.Exit<A, E> =>
@@ -46,7 +41,7 @@ export class Attempts<In, Out, E, R> {
   stopping = false
   readonly backoffs: Backoffs<In, Out, E>
   private numbered = 0
-  private readonly hooks: Hooks<In, Out, E, R>
+  private readonly settings: Settings<In, Out, E, R>
   private readonly plain: boolean
   private readonly traced: boolean
   private readonly name: string
@@ -60,7 +55,7 @@ export class Attempts<In, Out, E, R> {
   private readonly onSettled: () => void
 
   constructor(options: {
-    readonly hooks: Hooks<In, Out, E, R>
+    readonly settings: Settings<In, Out, E, R>
     readonly name: string
     /** Log a line per unit. */
     readonly traced: boolean
@@ -74,10 +69,10 @@ export class Attempts<In, Out, E, R> {
     readonly onStarted: () => void
     readonly onSettled: () => void
   }) {
-    this.hooks = options.hooks
+    this.settings = options.settings
     this.name = options.name
     this.traced = options.traced
-    this.plain = !options.traced && options.hooks.tracing !== true && options.hooks.onSuccess === undefined
+    this.plain = !options.traced && !options.settings.tracing && options.settings.onSuccess === undefined
     this.backlog = options.backlog
     this.outcomes = options.outcomes
     this.tally = options.tally
@@ -104,7 +99,7 @@ export class Attempts<In, Out, E, R> {
   ): Effect.Effect<Out, E, R> | undefined {
     if (unit === Nothing) return undefined
     this.backlog.taken--
-    const job = unit instanceof Job ? unit : undefined
+    const job = Job.is(unit) ? unit : undefined
     if (job?.cancelled === true) {
       this.interruptWaiting(job)
       return undefined
@@ -122,7 +117,7 @@ export class Attempts<In, Out, E, R> {
       return undefined
     }
     if (!Effect.isEffect(attempt)) {
-      return Effect.dieMessage(`expected process to return an Effect, got ${show(attempt)}`)
+      return noEffect("process", attempt)
     }
     gopher.touched = true
     return this.plain ? attempt : this.decorate(gopher, work, attempt)
@@ -139,8 +134,8 @@ export class Attempts<In, Out, E, R> {
     // Not in a unit: a fault of the loop itself. Let the fiber end with it, and be replaced.
     if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
     gopher.touched = true
-    if (this.hooks.retry === undefined) return this.giveUp(gopher, cause)
-    return Effect.matchCauseEffect(decide(this.hooks.retry, gopher.job?.schedule, cause, this.backoffs.time), {
+    if (this.settings.retry === undefined) return this.giveUp(gopher, cause)
+    return Effect.matchCauseEffect(decide(this.settings.retry, gopher.job?.schedule, cause, this.backoffs.time), {
       // A Schedule that dies has not answered: the unit fails, and both are told.
       onFailure: (death) => this.giveUp(gopher, Cause.sequential(cause, death)),
       onSuccess: (decision) =>
@@ -176,11 +171,11 @@ export class Attempts<In, Out, E, R> {
     const unclaimed: Array<Unit<In, Out, E>> = []
     for (let unit of [...this.backoffs.stop(), ...this.backlog.pollUpTo(Infinity)]) {
       if (ids.length < named) {
-        const job = unit instanceof Job ? unit : new Job<In, Out, E>(unit, { id: undefined, priority: 0 })
+        const job = Job.is(unit) ? unit : new Job<In, Out, E>(unit, { id: undefined, priority: 0 })
         ids.push(job.id ??= this.number())
         unit = job
       }
-      if (unit instanceof Job && unit.settle !== undefined) this.interruptWaiting(unit)
+      if (Job.is(unit) && unit.settle !== undefined) this.interruptWaiting(unit)
       else unclaimed.push(unit)
     }
     this.tally.interrupted += unclaimed.length
@@ -193,10 +188,10 @@ export class Attempts<In, Out, E, R> {
   }
 
   private interrupted(unit: Unit<In, Out, E>): Outcome<In, Out, E> {
-    const job = unit instanceof Job ? unit : undefined
+    const job = Job.is(unit) ? unit : undefined
     const work: Work<In> = {
       id: job?.id ?? this.number(),
-      body: unit instanceof Job ? unit.body : unit,
+      body: Job.is(unit) ? unit.body : unit,
       attempt: Math.max(1, job?.attempts ?? 0),
       priority: job?.priority ?? 0
     }
@@ -220,7 +215,7 @@ export class Attempts<In, Out, E, R> {
     }
     return gopher.work = {
       id: job?.id ?? this.number(),
-      body: unit instanceof Job ? unit.body : unit,
+      body: Job.is(unit) ? unit.body : unit,
       attempt: 1 + (job?.attempts ?? 0),
       priority: job?.priority ?? 0
     }
@@ -233,7 +228,7 @@ export class Attempts<In, Out, E, R> {
     process: Effect.Effect<Out, E, R>
   ): Effect.Effect<Out, E, R> {
     let attempt = process
-    if (this.hooks.tracing === true) {
+    if (this.settings.tracing) {
       attempt = Effect.withSpan(attempt, "gofherd.attempt", {
         parent: gopher.job?.parent,
         root: gopher.job?.parent === undefined,
@@ -248,7 +243,7 @@ export class Attempts<In, Out, E, R> {
         Effect.onExit(attempt, (exit) => this.annotated(Effect.logTrace(`${name} ends: ${exit._tag}`)))
       )
     }
-    const { onSuccess } = this.hooks
+    const { onSuccess } = this.settings
     if (onSuccess === undefined) return attempt
     return Effect.flatMap(attempt, (value) => {
       const outcome = this.conclude(gopher, Exit.succeed(value))
@@ -277,7 +272,7 @@ export class Attempts<In, Out, E, R> {
       if (decision.delay === 0) return this.backlog.again(job)
       this.backoffs.add(job, decision.at)
     }
-    const { onRetry } = this.hooks
+    const { onRetry } = this.settings
     return this.conclusion(
       gopher,
       "onRetry",
@@ -288,11 +283,11 @@ export class Attempts<In, Out, E, R> {
   private giveUp(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {
     const outcome = this.conclude(gopher, Exit.failCause(cause))
     gopher.finish = () => this.settle(gopher, outcome)
-    const { onFailure } = this.hooks
+    const { onFailure } = this.settings
     const call = outcome.status === "failure" && onFailure ? () => onFailure(outcome) : undefined
     const done = this.conclusion(gopher, "onFailure", call)
     const defect = Cause.dieOption(cause)
-    if (this.hooks.gopher === undefined || Option.isNone(defect)) return done
+    if (this.settings.worker.gopher === undefined || Option.isNone(defect)) return done
     // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
     const message = `a gopher is replaced, since its unit ${outcome.work.id} died`
     return done.pipe(
@@ -320,7 +315,10 @@ export class Attempts<In, Out, E, R> {
 
   private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {
     return Effect.catchAllCause(
-      Effect.suspend(call),
+      Effect.suspend(() => {
+        const effect = call()
+        return Effect.isEffect(effect) ? effect : noEffect(name, effect)
+      }),
       (cause) => this.annotated(Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause))
     )
   }

@@ -18,6 +18,13 @@ export type Nothing = typeof Nothing
 
 /** Written into a lane when the time has moved on, so that units need no time of entry each. */
 class Stamp {
+  /** As with jobs: a body must not hear of it. */
+  static is(item: unknown): item is Stamp {
+    return typeof item === "object" && item !== null && #isStamp in item
+  }
+
+  // oxlint-disable-next-line no-unused-private-class-members -- it is looked for, not at
+  readonly #isStamp = true
   readonly millis: number
   constructor(millis: number) {
     this.millis = millis
@@ -42,7 +49,7 @@ class Lane<A> {
     let stamp: Stamp | undefined
     for (let n = items.length; n > 0; n--) {
       const item = items.shift()
-      if (item instanceof Stamp) {
+      if (Stamp.is(item)) {
         stamp = item
       } else if (!isDead(item)) {
         if (stamp !== undefined) items.push(stamp)
@@ -82,7 +89,7 @@ class Sender<A> {
 const senderBefore = <A>(self: Sender<A>, that: Sender<A>): boolean =>
   self.priority === that.priority ? self.turn < that.turn : self.priority > that.priority
 
-const priorityOf = (unit: unknown): number => unit instanceof Job ? unit.priority : 0
+const priorityOf = (unit: unknown): number => Job.is(unit) ? unit.priority : 0
 
 const exitTrue = Exit.succeed(true)
 const exitFalse = Exit.succeed(false)
@@ -222,7 +229,7 @@ export class Backlog<In, Out, E>
   /** A unit that was taken and could not be begun or finished goes back to the head. */
   putBack(unit: Unit<In, Out, E>): void {
     const lane = this.lane(priorityOf(unit))
-    if (unit instanceof Job) unit.phase = "queued"
+    if (Job.is(unit)) unit.phase = "queued"
     if (Number.isNaN(lane.read)) lane.read = this.now()
     lane.items.unshift(unit)
     this.waiting++
@@ -270,7 +277,7 @@ export class Backlog<In, Out, E>
 
   private admit(unit: Unit<In, Out, E>): void {
     this.accepted++
-    if (unit instanceof Job) unit.phase = "queued"
+    if (Job.is(unit)) unit.phase = "queued"
     this.put(unit)
   }
 
@@ -339,7 +346,7 @@ export class Backlog<In, Out, E>
   /** Drops the cancelled units, and the lanes that are empty without them. */
   private sweep(): void {
     for (const lane of this.lanes.values()) {
-      lane.sweep((unit) => unit instanceof Job && unit.phase === "settled")
+      lane.sweep((unit) => Job.is(unit) && unit.phase === "settled")
       if (lane.items.length === 0 && lane !== this.top) this.lanes.delete(lane.priority)
     }
     this.order.retain((lane) => this.lanes.has(lane.priority))
@@ -350,12 +357,12 @@ export class Backlog<In, Out, E>
     while (true) {
       const lane = this.topLane()
       const item = lane.items.shift()
-      if (item instanceof Stamp) {
+      if (Stamp.is(item)) {
         lane.read = item.millis
-      } else if (item instanceof Job && item.phase === "settled") {
+      } else if (Job.is(item) && item.phase === "settled") {
         this.dead--
       } else {
-        if (item instanceof Job) item.phase = "taken"
+        if (Job.is(item)) item.phase = "taken"
         this.entered = lane.read
         return item
       }
@@ -379,7 +386,7 @@ export class Backlog<In, Out, E>
     this.accepted++
     this.taken++
     this.entered = this.now()
-    if (unit instanceof Job) unit.phase = "taken"
+    if (Job.is(unit)) unit.phase = "taken"
     return unit
   }
 

@@ -19,6 +19,7 @@ import { Attempts } from "./attempts.ts"
 import type { Nothing } from "./backlog.ts"
 import { Backlog } from "./backlog.ts"
 import { changesOf } from "./changes.ts"
+import { readNow } from "./check.ts"
 import { Condition } from "./condition.ts"
 import { Crew } from "./crew.ts"
 import { ForkWatch, watchingForks } from "./forks.ts"
@@ -38,6 +39,16 @@ import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
 
+/** Throws for `Effect.suspend` to make a defect of it. */
+const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
+  const { mode = "graceful" } = readNow(options, ({ mode }) => ({ mode }))
+  if (mode === "graceful" || mode === "interrupt") return mode
+  throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
+}
+
+/** An id as a log line has it: it may be of any length. */
+const brief = (id: string) => id.length > 100 ? `${id.slice(0, 99)}…` : id
+
 /** How many ids of units that were left over are logged. */
 const LOGGED_IDS = 10
 
@@ -49,8 +60,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   readonly name: string
   readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
   readonly attempts: Attempts<In, Out, E, R>
-  private readonly options: Options<In, Out, E, R>
-  private readonly settings: Settings
+  private readonly settings: Settings<In, Out, E, R>
   readonly tracing: boolean
   private readonly forks: ForkWatch
   private readonly runtime: Runtime.Runtime<R>
@@ -67,16 +77,14 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   private stopped = false
 
   constructor(parts: {
-    readonly options: Options<In, Out, E, R>
-    readonly settings: Settings
+    readonly settings: Settings<In, Out, E, R>
     readonly runtime: Runtime.Runtime<R>
     readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
     readonly backlog: Backlog<In, Out, E>
     readonly turn: Turn
   }) {
-    const { backlog, options, runtime, settings, turn } = parts
+    const { backlog, runtime, settings, turn } = parts
     this.name = settings.name
-    this.options = options
     this.settings = settings
     this.tracing = settings.tracing
     this.forks = new ForkWatch((parent) => this.crew.forked(parent))
@@ -101,7 +109,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.intake = new Intake<In, Out, E>(this)
     const minimumLogLevel = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentMinimumLogLevel)
     this.attempts = new Attempts<In, Out, E, R>({
-      hooks: options,
+      settings,
       name: this.name,
       traced: LogLevel.lessThanEqual(minimumLogLevel, LogLevel.Trace),
       backlog,
@@ -115,7 +123,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       onSettled: () => this.checkEnd()
     })
     this.crew = new Crew<In, Out, E>({
-      resident: options.gopher !== undefined,
+      resident: settings.worker.gopher !== undefined,
       ready: () => this.mayStart() && !turn.over && backlog.available > 0 && !this.heldUp(),
       born: (gopher) => this.fork(this.lifeOf(gopher)),
       died: (gopher, exit) => {
@@ -218,12 +226,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   resize(size: number, options?: ResizeOptions): Effect.Effect<void, InvalidSize> {
     return Effect.suspend(() => {
       const from = this.crew.size
-      const mode = options?.mode ?? "graceful"
-      if (mode !== "graceful" && mode !== "interrupt") {
-        return Effect.die(
-          new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
-        )
-      }
+      const mode = options === undefined ? "graceful" : modeOf(options)
       if (!isSize(size, this.settings.maxSize)) return this.invalidSize(show(size))
       if (size !== from) {
         this.tally.resized()
@@ -301,9 +304,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   }
 
   private lifeOf(gopher: Gopher<In, Out, E>): Effect.Effect<void, never, R> {
-    return this.options.gopher === undefined
-      ? live(this, gopher, this.options.process)
-      : liveWith(this, gopher, this.options.gopher)
+    const { worker } = this.settings
+    return worker.gopher === undefined ? live(this, gopher, worker.process) : liveWith(this, gopher, worker.gopher)
   }
 
   // ---------------------------------------------------------------------------------------------------- watching
@@ -412,7 +414,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     const waiting = this.attempts.interruptAll(LOGGED_IDS)
     this.checkEnd()
     if (left > 0) {
-      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).join(", ")
+      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map(brief).join(", ")
       yield* this.log(
         LogLevel.Warning,
         `stopped with ${left} units left over, now interrupted: ${ids}${left > LOGGED_IDS ? ", …" : ""}`
@@ -441,21 +443,21 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
  * @internal
  */
 export const make = <In, Out, E, R, RRetry, RCallback>(
-  options: Options<In, Out, E, R, RRetry, RCallback>
+  options: Options<In, Out, E, R, RRetry, RCallback>,
+  defaultName = "herd"
 ): Effect.Effect<Herd<In, Out, E>, never, R | RRetry | RCallback | Scope.Scope> =>
   Effect.gen(function*() {
-    const settings = yield* Effect.orDie(validate(options))
+    const settings = yield* Effect.orDie(validate(options, defaultName))
     // Taken out here, since gophers inherit what is set, and acquiring is uninterruptible.
     const runtime = yield* interruptibleRuntime<R | RRetry | RCallback>()
     return yield* Effect.acquireRelease(
-      Effect.tap(assemble(options, settings, runtime), (herd) => herd.start),
+      Effect.tap(assemble(settings, runtime), (herd) => herd.start),
       (herd) => herd.stop
     )
   })
 
 const assemble = <In, Out, E, R>(
-  options: Options<In, Out, E, R>,
-  settings: Settings,
+  settings: Settings<In, Out, E, R>,
   runtime: Runtime.Runtime<R>
 ): Effect.Effect<HerdImpl<In, Out, E, R>> =>
   Effect.gen(function*() {
@@ -469,7 +471,7 @@ const assemble = <In, Out, E, R>(
     })
     const queue = yield* Queue.make<Unit<In, Out, E> | Nothing>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }
-    const herd = new HerdImpl<In, Out, E, R>({ options, settings: named, runtime, queue, backlog, turn })
+    const herd = new HerdImpl<In, Out, E, R>({ settings: named, runtime, queue, backlog, turn })
     return herd
   })
 

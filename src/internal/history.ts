@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Failed, HerdHistory, Resized } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
-import { show } from "./show.ts"
+import { saidBy, show } from "./show.ts"
 
 /** How many of each are kept. */
 const KEPT = 20
@@ -61,15 +61,4 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1).replace(/[\ud800-\udbff]$/, "")}…` : text
 }
 
-const textOf = (error: unknown): string => {
-  if (typeof error === "string") return error
-  try {
-    // A user's class may make anything of these. Errors tagged by Effect are called by their tag, and often have nothing to add.
-    const said: ReadonlyArray<unknown> = error instanceof Error ? [error.message, error.name] : []
-    const text = said.find((text) => typeof text === "string" && text !== "")
-    if (typeof text === "string") return text
-  } catch {
-    // A getter of the user's that throws.
-  }
-  return show(error)
-}
+const textOf = (error: unknown): string => typeof error === "string" ? error : saidBy(error) ?? show(error)

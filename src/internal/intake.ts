@@ -3,11 +3,12 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
-import type * as Stream from "effect/Stream"
+import * as Stream from "effect/Stream"
 import type { SendAllOptions, SendOptions } from "../Herd.ts"
 import { HerdClosed, InvalidOption } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Backlog, Nothing } from "./backlog.ts"
+import { holds, isObject, readNow } from "./check.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { show } from "./show.ts"
@@ -36,6 +37,48 @@ export interface Host<In, Out, E> {
   flush(): void
 }
 
+/** What is said of a unit beside its body. */
+type Entry = Pick<SendOptions, "id" | "priority">
+
+/** The options, checked; `undefined` if they say nothing. */
+const entryOf = (options: SendOptions | undefined): Entry | undefined => {
+  if (options === undefined) return undefined
+  const { id, priority } = readNow(options, ({ id, priority }): Entry => ({ id, priority }))
+  if (id === undefined && priority === undefined) return undefined
+  if (priority !== undefined && !Number.isFinite(priority)) {
+    throw new InvalidOption({ option: "priority", expected: "a finite number", given: show(priority) })
+  }
+  if (id !== undefined && typeof id !== "string") {
+    throw new InvalidOption({ option: "id", expected: "a string", given: show(id) })
+  }
+  return { id, priority }
+}
+
+const iteratorOf = <A>(bodies: Iterable<A>): Iterator<A> => {
+  const iterator: unknown = holds(isIterable, bodies) ? bodies[Symbol.iterator]() : undefined
+  if (isIterator<A>(iterator)) return iterator
+  throw new InvalidOption({ option: "bodies", expected: "an iterable", given: show(bodies) })
+}
+
+const isIterable = (value: unknown): boolean =>
+  value !== undefined && value !== null && typeof Object(value)[Symbol.iterator] === "function"
+
+const isIterator = <A>(value: unknown): value is Iterator<A> =>
+  isObject(value) && "next" in value && typeof value.next === "function"
+
+/** Is that the end? Some iterators say nothing of it until then. */
+const isEnd = (result: IteratorResult<unknown, unknown>): boolean => {
+  if (isObject(result)) return Boolean(result.done)
+  throw new InvalidOption({
+    option: "bodies",
+    expected: "an iterable whose iterator gives objects",
+    given: `one that gives ${show(result)}`
+  })
+}
+
+/** Effect takes an Effect for a Stream of one. */
+const isStream = (value: unknown): boolean => Effect.isEffect(value) || isObject(value) && Stream.StreamTypeId in value
+
 /**
  * The ways for work to get into a herd.
  *
@@ -51,7 +94,7 @@ export class Intake<In, Out, E> {
   send(body: In, options?: SendOptions): Effect.Effect<void, HerdClosed> {
     return Effect.suspend(() => {
       const { backlog, queue } = this.host
-      const unit = this.unit(body, options)
+      const unit = this.unit(body, entryOf(options))
       if (backlog.closed) return this.closed(0)
       if (Queue.unsafeOffer(queue, unit)) return Exit.void
       return Effect.flatMap(Queue.offer(queue, unit), (accepted) => accepted ? Exit.void : this.closed(0))
@@ -60,21 +103,25 @@ export class Intake<In, Out, E> {
 
   sendAll(bodies: Iterable<In>, options?: SendAllOptions): Effect.Effect<void, HerdClosed> {
     return Effect.suspend(() => {
-      const iterator = bodies[Symbol.iterator]()
-      let done = false
+      const given = entryOf(options)
+      const iterator = iteratorOf(bodies)
+      // As with `for of`: neither the end nor a throw of `next` is followed by a `return`.
+      let over = false
       const entering = this.enterAll(() => {
+        over = true
         const next = iterator.next()
-        done = next.done === true
-        return next.done === true ? undefined : { unit: this.unit(next.value, options) }
+        if (next?.done !== false && isEnd(next)) return undefined
+        over = false
+        return { unit: this.unit(next.value, given) }
       })
-      return Effect.ensuring(entering, Effect.sync(() => done || iterator.return?.()))
+      return Effect.ensuring(entering, Effect.sync(() => over || iterator.return?.()))
     })
   }
 
   trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed> {
     return Effect.suspend(() => {
       const { backlog, queue } = this.host
-      const unit = this.unit(body, options)
+      const unit = this.unit(body, entryOf(options))
       if (backlog.closed) return this.closed(0)
       return Effect.succeed(backlog.lending(this.host.freeGophers(), () => Queue.unsafeOffer(queue, unit)))
     })
@@ -83,7 +130,7 @@ export class Intake<In, Out, E> {
   run(body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed> {
     return Effect.async<Out, E | HerdClosed>((resume) => {
       const { backlog, queue } = this.host
-      const job = this.job(body, options, ({ exit }) => {
+      const job = this.job(body, entryOf(options), ({ exit }) => {
         this.host.flush()
         resume(exit)
       })
@@ -99,6 +146,9 @@ export class Intake<In, Out, E> {
   }
 
   stream<E2, R2>(input: Stream.Stream<In, E2, R2>): Stream.Stream<Outcome<In, Out, E>, E2, R2> {
+    if (!holds(isStream, input)) {
+      return Stream.die(new InvalidOption({ option: "input", expected: "a Stream", given: show(input) }))
+    }
     return streamThrough(input, {
       jobOf: (body, settle) => this.job(body, undefined, settle),
       enter: (jobs) => {
@@ -140,23 +190,16 @@ export class Intake<In, Out, E> {
   }
 
   /** Most units are their bare body; a `Job` is made for those that the herd has to remember more of. */
-  private unit(body: In, options: SendOptions | undefined): Unit<In, Out, E> {
-    const plain = options === undefined || (options.id === undefined && options.priority === undefined)
-    return plain && !this.host.tracing ? body : this.job(body, options, undefined)
+  private unit(body: In, entry: Entry | undefined): Unit<In, Out, E> {
+    return entry === undefined && !this.host.tracing ? body : this.job(body, entry, undefined)
   }
 
   private job(
     body: In,
-    options: SendOptions | undefined,
+    entry: Entry | undefined,
     settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
   ): Job<In, Out, E> {
-    const { id, priority = 0 } = options ?? {}
-    if (!Number.isFinite(priority)) {
-      throw new InvalidOption({ option: "priority", expected: "a finite number", given: show(priority) })
-    }
-    if (id !== undefined && typeof id !== "string") {
-      throw new InvalidOption({ option: "id", expected: "a string", given: show(id) })
-    }
+    const { id, priority = 0 } = entry ?? {}
     const parent = this.host.tracing ? Option.getOrUndefined(Fiber.getCurrentFiber())?.currentSpan : undefined
     return new Job<In, Out, E>(body, { id, priority, parent, settle })
   }

@@ -21,6 +21,15 @@ type Phase = "new" | "queued" | "taken" | "running" | "retrying" | "settled"
  * @internal
  */
 export class Job<In, Out, E> {
+  /**
+   * Is it one? `instanceof` would ask a body that is a Proxy for its prototype, and that may throw.
+   */
+  static is<In, Out, E>(unit: Unit<In, Out, E> | undefined): unit is Job<In, Out, E> {
+    return typeof unit === "object" && unit !== null && #isJob in unit
+  }
+
+  // oxlint-disable-next-line no-unused-private-class-members -- it is looked for, not at
+  readonly #isJob = true
   phase: Phase = "new"
   /** By its caller, or by the end of its stream, while a gopher had it: it must not start (again). */
   cancelled = false

@@ -2,12 +2,21 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type { Options } from "../Herd.ts"
+import type * as Scope from "effect/Scope"
+import type { CommonOptions, Options, Process } from "../Herd.ts"
 import { InvalidOption } from "../HerdError.ts"
+import { check, holds, isName, isObject, read } from "./check.ts"
 import { show } from "./show.ts"
 
+/** What processes the units: a function, or one per gopher. */
+type Worker<In, Out, E, R> =
+  | { readonly process: Process<In, Out, E, R>; readonly gopher?: undefined }
+  | { readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope> }
+
 /** What `make` works with: every option present and in its bounds. */
-export interface Settings {
+export interface Settings<In, Out, E, R>
+  extends Pick<CommonOptions<In, Out, E, R, R>, "retry" | "onSuccess" | "onRetry" | "onFailure">
+{
   readonly name: string
   readonly size: number
   readonly maxSize: number
@@ -16,6 +25,7 @@ export interface Settings {
   readonly outcomes: number | undefined
   readonly gracePeriod: Duration.Duration
   readonly tracing: boolean
+  readonly worker: Worker<In, Out, E, R>
 }
 
 /**
@@ -26,67 +36,73 @@ export interface Settings {
 export const isSize = (value: unknown, maxSize: number): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= maxSize
 
+const isFunction = (value: unknown) => typeof value === "function"
+
+const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || is(value)
+
+/** Effect takes what is no number, and what is negative, for 0. */
+const isNatural = (value: unknown): boolean => typeof value !== "number" || value >= 0
+
 /**
- * Is it a name? It stands in paths, where `.` and `..` mean something else and half a surrogate pair can't be written.
+ * The duration that is meant, if one is.
  *
  * @internal
  */
-export const isName = (name: unknown): boolean => {
-  if (typeof name !== "string" || name === "" || name === "." || name === "..") return false
-  try {
-    encodeURIComponent(name)
-    return true
-  } catch {
-    return false
-  }
-}
-
-const isFunction = (value: unknown) => typeof value === "function"
+export const durationOf = (value: unknown): Option.Option<Duration.Duration> =>
+  holds((value) => isNatural(value) && (!Array.isArray(value) || value.every(isNatural)), value)
+    ? Option.flatten(Option.liftThrowable(Duration.decodeUnknown)(value))
+    : Option.none()
 
 /**
+ * What is given, each option read once: a herd stays as it was made, whatever becomes of the object.
+ *
  * @internal
  */
 export const validate = <In, Out, E, R, RS, RC>(
-  options: Options<In, Out, E, R, RS, RC>
-): Effect.Effect<Settings, InvalidOption> =>
+  options: Options<In, Out, E, R, RS, RC>,
+  defaultName: string
+): Effect.Effect<Settings<In, Out, E, R | RS | RC>, InvalidOption> =>
   Effect.gen(function*() {
-    const check = (ok: boolean, option: string, expected: string, value: unknown) =>
-      ok ? Effect.void : new InvalidOption({ option, expected, given: show(value) })
-    const optional = (value: unknown, is: (value: unknown) => boolean) => value === undefined || is(value)
-
-    const { capacity = 1024, gracePeriod = 0, maxSize = 10_000, name = "herd", size = 1, tracing = false } = options
+    const given = yield* read(options, (options) => ({
+      name: options.name,
+      size: options.size,
+      maxSize: options.maxSize,
+      capacity: options.capacity,
+      retry: options.retry,
+      onSuccess: options.onSuccess,
+      onRetry: options.onRetry,
+      onFailure: options.onFailure,
+      outcomes: options.outcomes,
+      gracePeriod: options.gracePeriod,
+      tracing: options.tracing,
+      process: options.process,
+      gopher: options.gopher
+    }))
+    const { capacity = 1024, gracePeriod = 0, maxSize = 10_000, name = defaultName, size = 1, tracing = false } = given
     yield* check(isName(name), "name", `a string that is not empty, ".", ".." or malformed Unicode`, name)
     yield* check(isSize(maxSize, Number.MAX_SAFE_INTEGER) && maxSize > 0, "maxSize", "an integer from 1", maxSize)
     yield* check(isSize(size, maxSize), "size", `an integer from 0 to ${maxSize}`, size)
     yield* check(isSize(capacity, Number.MAX_SAFE_INTEGER), "capacity", "an integer from 0", capacity)
 
-    const outcomes = options.outcomes ?? {}
-    const buffer = outcomes === "discard" ? undefined : outcomes.capacity ?? 1024
+    const { outcomes = {} } = given
+    yield* check(outcomes === "discard" || isObject(outcomes), "outcomes", `"discard" or { capacity }`, outcomes)
+    const buffer = outcomes === "discard"
+      ? undefined
+      : (yield* read(outcomes, ({ capacity = 1024 }) => capacity, "outcomes"))
     yield* check(
-      outcomes === "discard" || typeof outcomes === "object",
-      "outcomes",
-      `"discard" or { capacity }`,
-      outcomes
-    )
-    yield* check(
-      optional(buffer, (buffer) => isSize(buffer, Number.MAX_SAFE_INTEGER) && buffer > 0),
+      buffer === undefined || isSize(buffer, Number.MAX_SAFE_INTEGER) && buffer > 0,
       "outcomes.capacity",
       "an integer from 1",
       buffer
     )
 
-    yield* check(
-      isFunction(options.process) !== Effect.isEffect(options.gopher),
-      "process",
-      "a function (or else gopher an Effect of one)",
-      options.process
-    )
-    yield* check(optional(options.retry, Schedule.isSchedule), "retry", "a Schedule", options.retry)
+    const worker = yield* workerOf(given)
+    yield* check(holds(optional(Schedule.isSchedule), given.retry), "retry", "a Schedule", given.retry)
     for (const option of ["onSuccess", "onRetry", "onFailure"] as const) {
-      yield* check(optional(options[option], isFunction), option, "a function", options[option])
+      yield* check(optional(isFunction)(given[option]), option, "a function", given[option])
     }
     yield* check(typeof tracing === "boolean", "tracing", "a boolean", tracing)
-    const grace = Duration.decodeUnknown(gracePeriod)
+    const grace = durationOf(gracePeriod)
     yield* check(Option.isSome(grace), "gracePeriod", "a duration", gracePeriod)
 
     return {
@@ -96,6 +112,32 @@ export const validate = <In, Out, E, R, RS, RC>(
       capacity,
       outcomes: buffer,
       gracePeriod: Option.getOrElse(grace, () => Duration.zero),
-      tracing
+      tracing,
+      worker,
+      retry: given.retry,
+      onSuccess: given.onSuccess,
+      onRetry: given.onRetry,
+      onFailure: given.onFailure
     }
   })
+
+/** Exactly one of the two. */
+const workerOf = <In, Out, E, R>(
+  { gopher, process }: {
+    readonly process: Process<In, Out, E, R> | undefined
+    readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope> | undefined
+  }
+): Effect.Effect<Worker<In, Out, E, R>, InvalidOption> => {
+  if (process === undefined && gopher !== undefined) {
+    return Effect.as(
+      check(holds(Effect.isEffect, gopher), "gopher", "an Effect of a function", gopher),
+      { gopher }
+    )
+  }
+  if (process !== undefined && gopher === undefined && isFunction(process)) return Effect.succeed({ process })
+  return new InvalidOption({
+    option: "process",
+    expected: "a function (or else gopher an Effect of one)",
+    given: gopher === undefined ? show(process) : `${show(process)} beside gopher ${show(gopher)}`
+  })
+}

@@ -1,10 +1,11 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import { InvalidOption } from "../HerdError.ts"
+import type { InvalidOption } from "../HerdError.ts"
 import type { Options, Terminal } from "../HerdProgress.ts"
+import { check, holds, read } from "./check.ts"
+import { durationOf } from "./options.ts"
 import type { Names } from "./progressLine.ts"
-import { show } from "./show.ts"
 import { isTotal } from "./total.ts"
 
 /** What `HerdProgress.layer` works with: every option present and in its bounds. */
@@ -24,19 +25,24 @@ const isTerminal = (value: unknown): value is Terminal =>
  */
 export const validate = <R>(options: Options<R>, name: string): Effect.Effect<Settings<R>, InvalidOption> =>
   Effect.gen(function*() {
-    const check = (ok: boolean, option: string, expected: string, value: unknown) =>
-      ok ? Effect.void : new InvalidOption({ option, expected, given: show(value) })
-
-    const { interval = "10 seconds", label = name, stream = process.stderr, summary = true, total, unit = "" } = options
+    const { interval = "10 seconds", label = name, stream = process.stderr, summary = true, total, unit = "" } =
+      yield* read(options, ({ interval, label, stream, summary, total, unit }) => ({
+        interval,
+        label,
+        stream,
+        summary,
+        total,
+        unit
+      }))
     yield* check(
-      total === undefined || Effect.isEffect(total) || isTotal(total),
+      total === undefined || holds(Effect.isEffect, total) || isTotal(total),
       "total",
       "an integer from 0, or an Effect of one",
       total
     )
     yield* check(typeof label === "string", "label", "a string", label)
     yield* check(typeof unit === "string", "unit", "a string", unit)
-    const between = Duration.decodeUnknown(interval)
+    const between = durationOf(interval)
     yield* check(
       Option.exists(between, Duration.greaterThan(Duration.zero)),
       "interval",
@@ -44,7 +50,7 @@ export const validate = <R>(options: Options<R>, name: string): Effect.Effect<Se
       interval
     )
     yield* check(typeof summary === "boolean", "summary", "a boolean", summary)
-    yield* check(isTerminal(stream), "stream", "a stream to write to", stream)
+    yield* check(holds(isTerminal, stream), "stream", "a stream to write to", stream)
 
     return {
       names: { label, unit },

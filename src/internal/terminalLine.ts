@@ -5,6 +5,15 @@ const ERASE = "\u001b[J"
 /** Everything, which tmux would put into its history if that began in the first cell of the screen. */
 const ERASE_ALL = `${START} ${ERASE}${START}\u001b[K`
 
+/** What a line is drawn on may break, as a pipe does: that is no reason for anything else to end. */
+const attempt = <A>(effect: () => A): A | undefined => {
+  try {
+    return effect()
+  } catch {
+    return undefined
+  }
+}
+
 /** Terminals that have such a line: there is room for one. */
 const taken = new WeakSet<Terminal>()
 
@@ -43,15 +52,18 @@ export class TerminalLine {
   private constructor(terminal: Terminal, others: ReadonlyArray<Terminal>) {
     taken.add(terminal)
     this.terminal = terminal
-    this.colors = terminal.hasColors?.(environment()) ?? false
+    this.colors = attempt(() => terminal.hasColors?.(environment()) === true) ?? false
     const write = terminal.write
-    this.write = (text) => write.call(terminal, text)
+    this.write = (text) => {
+      attempt(() => write.call(terminal, text))
+    }
     this.restores = Array.from(new Set([terminal, ...others]), (stream) => this.intercept(stream))
   }
 
   get columns(): number {
     // A pseudo-terminal that nobody gave a size says 0.
-    return this.terminal.columns || 80
+    const columns = attempt(() => this.terminal.columns)
+    return typeof columns === "number" && columns > 0 ? columns : 80
   }
 
   /** Puts this there, unless it stands there. */
@@ -88,14 +100,15 @@ export class TerminalLine {
     let open = true
     const around = (...args: Parameters<Terminal["write"]>): unknown => {
       const chunk: string | Uint8Array = args[0]
-      if (!open || chunk.length === 0) return write.apply(stream, args)
+      // What is no chunk either is for the stream to refuse.
+      if (!open || chunk?.length === 0) return write.apply(stream, args)
       this.erase()
       const result = write.apply(stream, args)
       this.foreign = !endsLine(chunk)
       if (this.text !== "") this.draw()
       return result
     }
-    stream.write = around
+    attempt(() => stream.write = around)
     return () => {
       open = false
       // Whoever has put theirs around ours keeps it.
