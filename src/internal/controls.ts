@@ -38,7 +38,7 @@ const controlOf = <R>(herd: Effect.Effect<Herd.Control, never, R>): Effect.Effec
   Effect.tap(herd, (control) =>
     Effect.gen(function*() {
       yield* holds(isObject, control) ? Effect.void : refuse("tags of herds", `one of ${show(control)}`)
-      const { name } = control
+      const name = yield* read(control, ({ name }) => name, "herds")
       yield* holds(isName, name) ? Effect.void : refuse("herds with names that can be in a path", show(name))
     }))
 
