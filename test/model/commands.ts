@@ -69,11 +69,14 @@ export interface Config {
   readonly ending: "drain" | "stop"
 }
 
+/** How long to wait before the next command: not at all, for other fibers to make some steps, or for a turn of the event loop. */
+export type Gap = "none" | "steps" | "turn"
+
 /** More than a sequence has units. */
 export const ROOMY = 1024
 
 const attempt = fc.oneof(
-  { weight: 6, arbitrary: fc.constantFrom<Attempt>("succeed", "fail", "wait") },
+  { weight: 6, arbitrary: fc.constantFrom<Attempt>("succeed", "fail", "wait", "wait") },
   { weight: 2, arbitrary: fc.constantFrom<Attempt>("die", "throw", "nonsense", "interrupt itself", "hold") }
 )
 
@@ -145,6 +148,13 @@ const command: fc.Arbitrary<Command> = fc.oneof(
 )
 
 export const commands: fc.Arbitrary<ReadonlyArray<Command>> = fc.array(command, { maxLength: 40, size: "max" })
+
+const gap = fc.constantFrom<Gap>("none", "steps", "turn")
+
+export const hasty: fc.Arbitrary<ReadonlyArray<readonly [Command, Gap]>> = fc.array(fc.tuple(command, gap), {
+  maxLength: 40,
+  size: "max"
+})
 
 export const config: fc.Arbitrary<Config> = fc.record({
   size,

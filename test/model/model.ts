@@ -85,6 +85,10 @@ export class Model {
   ends = 0
   /** Units that died while they were interrupted: nobody is left to run a callback. */
   diedInterrupted = 0
+  /** Units that a shrink has put back. */
+  putBacks = 0
+  /** Senders that had to wait for room. */
+  waits = 0
   /** Outcomes that wait for a reader, and whether one is there. */
   unread = 0
   attached = false
@@ -151,6 +155,7 @@ export class Model {
     while (sender.entered < sender.units.length && this.waiting.length === 0 && this.room > 0) this.enter(sender)
     if (sender.entered === sender.units.length) sender.end = "done"
     else {
+      this.waits++
       this.waiting.push(sender)
       this.refill()
     }
@@ -223,7 +228,7 @@ export class Model {
       for (const gopher of this.gophers.filter(rests)) if (this.surplus > 0) remove(this.gophers, gopher)
     }
     if (mode === "interrupt") {
-      for (const gopher of this.gophers.filter(({ leaving }) => !leaving).reverse()) {
+      for (const gopher of this.gophers.filter(({ leaving }) => !leaving).toReversed()) {
         if (this.surplus > 0) {
           gopher.leaving = true
           gopher.putBack = true
@@ -298,7 +303,7 @@ export class Model {
 
   /** What was interrupted and can be ends. */
   private land(): void {
-    for (const gopher of this.gophers.filter(({ leaving }) => leaving).reverse()) {
+    for (const gopher of this.gophers.filter(({ leaving }) => leaving).toReversed()) {
       if (gopher.unit !== undefined && attemptOf(gopher.unit) === "wait") this.interruptNow(gopher)
     }
   }
@@ -307,6 +312,7 @@ export class Model {
     const unit = gopher.unit as Unit
     if (gopher.putBack && this.life !== "stopping" && !unit.cancelled) {
       unit.phase = "queued"
+      this.putBacks++
       const at = this.queue.findIndex((other) => other.priority <= unit.priority)
       this.queue.splice(at === -1 ? this.queue.length : at, 0, unit)
     } else {
@@ -448,12 +454,14 @@ export class Model {
    * when nothing more happened is left to the herd, within the bounds of the capacity. The herd says how many it has accepted.
    */
   reconcile(accepted: number): void {
-    while (this.accepted < accepted && this.resuming.length > 0 && this.room > 0) {
-      const sender = this.resuming[0] as Sender
+    while (this.accepted < accepted && this.room > 0) {
+      const sender = this.resuming[0] ?? first(this.waiting, (self, that) => self.priority > that.priority)
+      if (sender === undefined || sender.units.length === 1) return
       this.enter(sender)
       if (sender.entered === sender.units.length) {
         sender.end = "done"
-        this.resuming.shift()
+        remove(this.resuming, sender)
+        remove(this.waiting, sender)
       }
     }
     for (const sender of this.resuming.splice(0)) {

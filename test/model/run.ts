@@ -1,12 +1,12 @@
 /** Runs a sequence of commands against the model and the herd side by side. */
-import { Effect, type Fiber, Logger, LogLevel, type Runtime, Stream } from "effect"
+import { Effect, type Fiber, Stream } from "effect"
 import type { Outcome } from "gofherd"
 import { holds, same, sameFields, sameList } from "./check.ts"
 import type { Act, Command, Config, Plan } from "./commands.ts"
 import { ROOMY } from "./commands.ts"
 import type { Place, Sender, Unit } from "./model.ts"
 import { Model } from "./model.ts"
-import { VirtualClock } from "./virtualClock.ts"
+import { type Time, virtual } from "./time.ts"
 import { endOf, World } from "./world.ts"
 
 /** Somebody who asked the herd for something, and may wait. */
@@ -24,20 +24,18 @@ interface Asker {
 
 class Sequence {
   private readonly config: Config
-  private readonly model: Model
+  readonly model: Model
   private readonly world: World
-  private readonly clock = new VirtualClock()
+  private readonly time: Time
   private readonly outcomes: Place = { kind: "outcomes", settled: new Map() }
   private readonly askers: Array<Asker> = []
   private units = 0
 
-  constructor(config: Config) {
+  constructor(config: Config, time: Time) {
     this.config = config
+    this.time = time
     this.model = new Model(config)
-    const runtime: Runtime.Runtime<never> = Effect.runSync(
-      Effect.runtime<never>().pipe(Effect.withClock(this.clock), Logger.withMinimumLogLevel(LogLevel.None))
-    )
-    this.world = new World(config, runtime)
+    this.world = new World(config, time.runtime)
   }
 
   async run(commands: ReadonlyArray<Command>): Promise<void> {
@@ -165,7 +163,9 @@ class Sequence {
     const sorted = this.config.gopher === undefined
       ? acts
       : [...acts.filter(resizes).slice(-1), ...acts.filter((act) => !resizes(act))]
-    return sorted.map((act, n) => act.do === "resize" && n < sorted.length - 1 ? { ...act, mode: "graceful" } : act)
+    return sorted.map((act, n) =>
+      act.do === "resize" && n < sorted.length - 1 ? { do: act.do, to: act.to, mode: "graceful" } : act
+    )
   }
 
   private unit(plan: Plan, priority: number, place: Place): Unit {
@@ -205,14 +205,14 @@ class Sequence {
 
   /** Lets everything happen that is due by then, one after the other. */
   private async advance(to: number): Promise<void> {
-    const { clock, model } = this
+    const { model, time } = this
     while (model.next <= to) {
       const { next } = model
-      clock.set(next)
+      await time.set(next)
       model.tick(next)
       await this.compare()
     }
-    clock.set(to)
+    await time.set(to)
     model.tick(to)
   }
 
@@ -222,7 +222,7 @@ class Sequence {
     const { model, world } = this
     await world.still()
     model.pump()
-    const { live, name, ...state } = world.checkWatchers()
+    const { live, name: _, ...state } = world.checkWatchers()
     model.reconcile(state.accepted)
     model.pump()
     sameList("starts (G15)", world.starts, model.starts)
@@ -308,7 +308,7 @@ class Sequence {
       holds(world.reader !== undefined && endOf(world.reader) === "success", "`outcomes` has ended")
     }
     world.checkEnd()
-    same("sleeping fibers", this.clock.sleeping, 0)
+    same("sleeping fibers", this.time.sleeping(), 0)
   }
 
   private async step(command: Command): Promise<void> {
@@ -325,7 +325,14 @@ class Sequence {
 
 const bodyOf = ({ n, plan }: Unit) => ({ n, plan })
 
-const sorted = <A>(map: ReadonlyMap<number, A>) => Array.from(map).sort(([self], [that]) => self - that)
+const sorted = <A>(map: ReadonlyMap<number, A>) => Array.from(map).toSorted(([self], [that]) => self - that)
 
-export const run = (config: Config, commands: ReadonlyArray<Command>): Promise<void> =>
-  new Sequence(config).run(commands)
+export const run = async (
+  config: Config,
+  commands: ReadonlyArray<Command>,
+  time: Time = virtual()
+): Promise<Model> => {
+  const sequence = new Sequence(config, time)
+  await sequence.run(commands)
+  return sequence.model
+}

@@ -10,7 +10,8 @@ import {
   Fiber,
   FiberId,
   FiberRef,
-  Metric,
+  type Metric,
+  MetricLabel,
   Runtime,
   Schedule,
   Scope,
@@ -126,13 +127,15 @@ export class World {
         this.resources.failed++
         return Effect.die("no resource")
       }
-      this.resources.acquired++
-      return Effect.as(
-        Effect.addFinalizer(() => {
+      return Effect.acquireRelease(
+        Effect.sync(() => {
+          this.resources.acquired++
+          return this.process
+        }),
+        () => {
           this.resources.released++
           return gopher.releaseDies ? Effect.die("release") : Effect.void
-        }),
-        this.process
+        }
       )
     })
     return { gopher: acquire }
@@ -174,15 +177,19 @@ export class World {
   }
 
   private wait(n: number): Effect.Effect<number, Failure> {
-    return Effect.suspend(() => {
-      const gate = Deferred.unsafeMake<number, Failure>(FiberId.none)
-      this.inside.set(n, gate)
-      return Effect.onExit(Deferred.await(gate), () =>
+    return Effect.acquireUseRelease(
+      Effect.sync(() => {
+        const gate = Deferred.unsafeMake<number, Failure>(FiberId.none)
+        this.inside.set(n, gate)
+        return gate
+      }),
+      Deferred.await,
+      () =>
         Effect.sync(() => {
           this.inside.delete(n)
           this.guard(() => this.look())
-        }))
-    })
+        })
+    )
   }
 
   /** What a unit leaves behind: a changed FiberRef, a running child. */
@@ -203,6 +210,11 @@ export class World {
   private readonly isClean = Effect.map(FiberRef.get(trace), (n) => {
     if (n !== 0) this.faults.push(`expected no FiberRef of another unit, got that of ${n} (G12)`)
   })
+
+  /** The units that wait for the test. */
+  get waiting(): Array<number> {
+    return Array.from(this.inside.keys())
+  }
 
   finish(n: number, as: End): void {
     const gate = this.inside.get(n)
@@ -348,10 +360,9 @@ const COUNTED = [
 type Figures = Record<typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "paused", number>
 
 const figures = (herd: string): Figures => {
-  const value = <Type, In, Out>(metric: Metric.Metric<Type, In, Out>): Out =>
-    Effect.runSync(Metric.value(Metric.tagged(metric, "herd", herd)))
-  const count = (metric: Metric.Metric.Counter<number>) => value(metric).count
-  const gauge = (metric: Metric.Metric.Gauge<number>) => value(metric).value
+  const labels = [MetricLabel.make("herd", herd)]
+  const count = (metric: Metric.Metric.Counter<number>) => metric.unsafeValue(labels).count
+  const gauge = (metric: Metric.Metric.Gauge<number>) => metric.unsafeValue(labels).value
   return {
     success: count(HerdMetrics.success),
     retry: count(HerdMetrics.retry),
@@ -359,8 +370,8 @@ const figures = (herd: string): Figures => {
     interrupted: count(HerdMetrics.interrupted),
     resizes: count(HerdMetrics.resizes),
     acquireFailures: count(HerdMetrics.acquireFailures),
-    attempts: value(HerdMetrics.attemptDuration).count,
-    waits: value(HerdMetrics.wait).count,
+    attempts: HerdMetrics.attemptDuration.unsafeValue(labels).count,
+    waits: HerdMetrics.wait.unsafeValue(labels).count,
     size: gauge(HerdMetrics.size),
     running: gauge(HerdMetrics.running),
     queued: gauge(HerdMetrics.queued),
