@@ -11,8 +11,8 @@ export const same = <A>(what: string, got: A, expected: A): void =>
 export const sameList = <A>(what: string, got: ReadonlyArray<A>, expected: ReadonlyArray<A>): void =>
   same(what, got.join("; "), expected.join("; "))
 
-/** Throws unless two objects have the same fields, and says which they don't. */
-export const sameFields = <A extends object>(what: string, got: A, expected: A): void => {
+/** Throws unless an object has the expected fields, and says which are different. */
+export const sameFields = <A extends object>(what: string, got: A, expected: Partial<A>): void => {
   const different = (Object.keys(expected) as Array<keyof A>).filter((key) => got[key] !== expected[key])
   const list = different.map((key) => `${String(key)} ${String(expected[key])}, got ${String(got[key])}`)
   holds(list.length === 0, `${what}: expected ${list.join("; ")}`)

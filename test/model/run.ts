@@ -222,7 +222,8 @@ class Sequence {
     const { model, world } = this
     await world.still()
     model.pump()
-    const { live, name: _, ...state } = world.checkWatchers()
+    const state = world.checkWatchers()
+    const { live } = state
     model.reconcile(state.accepted)
     model.pump()
     sameList("starts (G15)", world.starts, model.starts)

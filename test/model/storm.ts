@@ -175,7 +175,6 @@ class Storm {
     await world.still()
     const state = world.look()
     sameFields("metrics", world.metrics(), {
-      ...world.metrics(),
       success: state.succeeded,
       failure: state.failed,
       interrupted: state.interrupted,
