@@ -1,0 +1,18 @@
+/** For mutation testing: before each test file. */
+import { beforeEach } from "vitest"
+
+/** These measure time, or take much of it: on a busy machine they would fail or time out whatever has been mutated. */
+const slow = new Set([
+  "is handed over at least about every 10 ms while 300,000 synchronous units go through",
+  "is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)",
+  "tells of a busy herd at most four times a second, each time the latest",
+  "asks a herd of another process",
+  "keeps the last 300 samples",
+  "Ctrl-C leaves nothing of the line, and the cursor where the next prompt belongs",
+  "the summary of the program takes the place of the line",
+  "logs, stdout and stderr come above the line, whole and in order"
+])
+
+beforeEach((test) => {
+  if (slow.has(test.task.name)) test.skip()
+})
