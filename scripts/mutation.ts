@@ -100,9 +100,9 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     coverageAnalysis: "perTest",
     incremental: true,
     incrementalFile: `${reports}/${name}.json`,
-    // A test that waits for ever fails after Vitest's 5 s; what blocks the thread is ended after this.
-    timeoutMS: 6000,
-    timeoutFactor: 3,
+    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this.
+    timeoutMS: 4000,
+    timeoutFactor: 1.5,
     // Vitest looks at no types.
     disableTypeChecks: false,
     ignorePatterns: ["dist", "reports", "bench", "docs", "deploy", "examples", "*.tgz"],

@@ -116,7 +116,8 @@ describe("the closing of the scope (G10)", () => {
       yield* herd.sendAll(Array.from({ length: 20 }, (_, i) => 4 + i))
       yield* turns
       yield* close
-      assert.deepStrictEqual(finalized, [2, 3])
+      // They are interrupted together: which one has finished first is nobody's promise.
+      assert.sameMembers(finalized, [2, 3])
       const { accepted, closed, drained, interrupted, live } = yield* herd.state
       assert.deepStrictEqual(
         { accepted, closed, drained, interrupted, live },

@@ -17,6 +17,7 @@ import {
   Queue
 } from "effect"
 import { Backlog, Nothing } from "../src/internal/backlog.ts"
+import { Condition } from "../src/internal/condition.ts"
 import { Fifo } from "../src/internal/fifo.ts"
 import { Heap } from "../src/internal/heap.ts"
 import { Job } from "../src/internal/job.ts"
@@ -88,6 +89,33 @@ describe("Heap", () => {
       })
     )
   })
+
+  it("lets go of the dead before they outnumber the living by much, and looks at few of them for it", () => {
+    const heap = new Heap<number>((self, that) => self < that)
+    for (let n = 0; n < 1_000; n++) heap.push(n)
+    let looks = 0
+    for (let dead = 1; dead <= 1_000; dead++) {
+      heap.prune(1_000 - dead, (n) => {
+        looks++
+        return n >= dead
+      })
+      assert.isAtMost(heap.size, 2 * (1_000 - dead) + 64)
+    }
+    assert.isAtMost(looks, 4_000)
+  })
+})
+
+describe("Condition", () => {
+  it.effect("forgets a fiber that no longer waits", () =>
+    Effect.gen(function*() {
+      const never = new Condition(() => false)
+      assert.isFalse(never.awaited)
+      const waiter = yield* Effect.fork(never.await)
+      yield* Effect.yieldNow()
+      assert.isTrue(never.awaited)
+      yield* Fiber.interrupt(waiter)
+      assert.isFalse(never.awaited)
+    }))
 })
 
 describe("Backlog", () => {
