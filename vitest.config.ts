@@ -9,5 +9,15 @@ export default defineConfig({
       { find: /^gofherd\/(.*)$/, replacement: `${src}$1.ts` }
     ]
   },
-  test: { include: ["test/**/*.test.ts"], globalSetup: "test/utils/programs.ts" }
+  test: {
+    include: ["test/**/*.test.ts"],
+    globalSetup: "test/utils/programs.ts",
+    // The dashboard's scripts run in Chromium, which tells nothing of them.
+    coverage: {
+      include: ["src/**/*.ts"],
+      exclude: ["src/internal/dashboard/**", "src/internal/dashboardPage.ts"],
+      reporter: ["text"],
+      reportsDirectory: "reports/coverage"
+    }
+  }
 })
