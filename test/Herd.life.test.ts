@@ -15,6 +15,7 @@ import {
 } from "effect"
 import { Herd, HerdError } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
+import { countingSleeps } from "./utils/sleeps.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
 /** A herd in a scope that the test closes. */
@@ -133,6 +134,41 @@ describe("the closing of the scope (G10)", () => {
       ])
     }))
   })
+
+  for (
+    const [left, ids] of [[10, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10"], [11, "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …"]] as const
+  ) {
+    it.effect(`logs the first ten ids of ${left} units, and says if there are more`, () => {
+      const logs = makeLogs(LogLevel.Info)
+      return logs.collect(Effect.gen(function*() {
+        const { close, herd } = yield* scoped(Herd.make({ process: Effect.succeed<number>, size: 0, name: "left" }))
+        yield* herd.sendAll(Array.from({ length: left }, (_, i) => i))
+        yield* close
+        assert.deepStrictEqual(logs.lines, [
+          `WARN [left] stopped with ${left} units left over, now interrupted: ${ids}`
+        ])
+      }))
+    })
+  }
+
+  it.effect("settles a unit in its backoff with the attempts it had, and a queued one with none", () =>
+    Effect.gen(function*() {
+      const { close, herd } = yield* scoped(Herd.make({
+        process: (_: string, { attempt }) => Effect.fail(attempt),
+        retry: Schedule.union(Schedule.recurs(1), Schedule.spaced("1 hour"))
+      }))
+      yield* herd.send("retried", { id: "a", priority: 3 })
+      yield* turns
+      yield* TestClock.adjust("1 minute")
+      yield* herd.pause
+      yield* herd.send("queued")
+      yield* close
+      const outcomes = Chunk.toReadonlyArray(yield* Stream.runCollect(herd.outcomes))
+      assert.deepStrictEqual(outcomes.map(({ attempts, status, work }) => ({ attempts, status, work })), [
+        { attempts: 2, status: "interrupted", work: { id: "a", body: "retried", attempt: 2, priority: 3 } },
+        { attempts: 0, status: "interrupted", work: { id: "1", body: "queued", attempt: 1, priority: 0 } }
+      ])
+    }))
 
   it.effect("lets units finish for the grace period", () =>
     Effect.gen(function*() {
@@ -507,6 +543,20 @@ describe("unread outcomes (G17)", () => {
       }).pipe(Effect.scoped)
     )
   })
+
+  it.effect("are waited for no longer than the herd's scope is open", () =>
+    countingSleeps((sleeps) =>
+      Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const herd = yield* Herd.make({ process: Effect.succeed<number>, outcomes: { capacity: 1 } })
+          yield* herd.sendAll([1, 2, 3])
+          yield* turns
+          assert.strictEqual(sleeps(), 1)
+        }))
+        yield* turns
+        assert.strictEqual(sleeps(), 0)
+      })
+    ))
 
   it.effect("are not warned of while somebody reads them, however slowly", () => {
     const logs = makeLogs(LogLevel.Warning)

@@ -15,6 +15,7 @@ import {
 } from "effect"
 import { Herd } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
+import { countingSleeps } from "./utils/sleeps.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
 class Flaky extends Error {
@@ -168,6 +169,44 @@ describe("retry (G8)", () => {
       }
       assert.deepStrictEqual(done, [100, 100, 200, 300, 400, 500])
     }))
+
+  it.scoped("brings back units that are due at the same time in the order they failed in", () =>
+    Effect.gen(function*() {
+      const again: Array<number> = []
+      const bodies = Array.from({ length: 20 }, (_, n) => n)
+      const herd = yield* Herd.make({
+        process: (n: number, { attempt }) => attempt === 1 ? Effect.fail("again") : Effect.sync(() => again.push(n)),
+        retry: Schedule.spaced("1 second"),
+        outcomes: "discard"
+      })
+      yield* herd.sendAll(bodies)
+      yield* turns
+      yield* TestClock.adjust("1 second")
+      yield* herd.awaitIdle
+      assert.deepStrictEqual(again, bodies)
+    }))
+
+  it.effect("sleeps once for all units that wait, however many, and no more when the scope has closed", () =>
+    countingSleeps((sleeps) =>
+      Effect.gen(function*() {
+        yield* Effect.scoped(Effect.gen(function*() {
+          const herd = yield* Herd.make({
+            process: (minutes: number) => Effect.fail(minutes),
+            retry: Schedule.identity<number>().pipe(Schedule.addDelay((minutes) => Duration.minutes(minutes))),
+            outcomes: "discard"
+          })
+          yield* herd.sendAll([50, 20, 40, 10, 30])
+          yield* turns
+          assert.strictEqual((yield* herd.state).retrying, 5)
+          assert.strictEqual(sleeps(), 1)
+          yield* TestClock.adjust("10 minutes")
+          yield* turns
+          assert.strictEqual(sleeps(), 1)
+        }))
+        yield* turns
+        assert.strictEqual(sleeps(), 0)
+      })
+    ))
 
   it.scoped("counts units in their backoff as waiting: senders suspend, but a retry is never refused (G4)", () =>
     Effect.gen(function*() {
