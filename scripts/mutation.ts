@@ -24,7 +24,8 @@ interface Part {
  * Chromium, dashboardPage.ts, which is made of it, and modules of types alone.
  *
  * Left out of the tests is what takes long and tells little beyond the others: what runs programs (examples, deploy, docs,
- * dashboard, shutdown, a real Prometheus), attacks (security), and go-original, which says the same things again in another order.
+ * dashboard, shutdown, a real Prometheus), attacks (security), each instant of a life (Herd.instants), random ones (model), and
+ * go-original, which says the same things again in another order.
  */
 const parts: Readonly<Record<string, Part>> = {
   core: {
@@ -47,8 +48,7 @@ const parts: Readonly<Record<string, Part>> = {
       "Herd.gopher",
       "Herd.history",
       "HerdMetrics",
-      "internal",
-      "Herd.instants"
+      "internal"
     ]
   },
   http: {
@@ -102,7 +102,7 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     incrementalFile: `${reports}/${name}.json`,
     // A test that waits for ever fails after 4 s; what blocks the thread is ended after this.
     timeoutMS: 4000,
-    timeoutFactor: 1.5,
+    timeoutFactor: 1,
     // Vitest looks at no types.
     disableTypeChecks: false,
     ignorePatterns: ["dist", "reports", "bench", "docs", "deploy", "examples", "*.tgz"],
