@@ -1,12 +1,17 @@
 /** For mutation testing: before each test file. */
 import { beforeEach } from "vitest"
 
-/** These measure time, or take much of it: on a busy machine they would fail or time out whatever has been mutated. */
+/**
+ * These measure time, or take much of it: instrumented, and on a busy machine, they would fail or time out whatever has been
+ * mutated, and count as kills.
+ */
 const slow = new Set([
   "is handed over at least about every 10 ms while 300,000 synchronous units go through",
   "is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)",
   "runs ten thousand units at once if they are there (G1, G5)",
   "a hundred thousand failures in a row need no more stack than one",
+  "copes with a priority of its own for each of ten thousand units",
+  "cancelled thousands of times while the herd starts nothing, leaves the queue usable and in order",
   "tells of a busy herd at most four times a second, each time the latest",
   "asks a herd of another process",
   "keeps the last 300 samples",

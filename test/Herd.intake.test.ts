@@ -286,6 +286,20 @@ describe("capacity 0", () => {
       assert.strictEqual(yield* herd.trySend(4), false)
     }))
 
+  it.scoped("makes room for the trySend that found a free gopher, and for nobody after it", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, capacity: 0, outcomes: "discard" })
+      assert.isTrue(yield* herd.trySend(1))
+      yield* turns
+      const sender = yield* Effect.fork(herd.send(2))
+      yield* turns
+      assert.isNull(sender.unsafePoll())
+      assert.strictEqual((yield* herd.state).accepted, 1)
+      yield* stage.succeed(1)
+      yield* Fiber.join(sender)
+    }))
+
   it.scoped("hands over no unit while as many as the size run or wait for their backoff (G4)", () =>
     Effect.gen(function*() {
       const stage = makeStage()

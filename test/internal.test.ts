@@ -143,7 +143,7 @@ describe("Backlog", () => {
       assert.isTrue(yield* Queue.isFull(queue))
       const putter = yield* Effect.fork(Queue.offerAll(queue, [4, 5]))
       yield* Effect.yieldNow()
-      assert.strictEqual(backlog.surplusSize(), 1)
+      assert.deepStrictEqual([backlog.waiting, backlog.surplusSize()], [3, 1])
       const taken = yield* Effect.all([
         Queue.take(queue),
         Queue.take(queue),
@@ -183,6 +183,10 @@ describe("Backlog", () => {
       return backlog.entered
     })
     assert.deepStrictEqual(entered, [0, 1, 1])
+    backlog.putBack(3)
+    tick()
+    backlog.poll(undefined)
+    assert.strictEqual(backlog.entered, 1)
   })
 
   it("passes over what was discarded, and lets go of it before a gopher gets there", () => {
