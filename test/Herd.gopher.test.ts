@@ -205,6 +205,22 @@ describe("a gopher that owns a resource", () => {
       assert.isBelow(events.indexOf("unit"), events.findLastIndex((event) => event.startsWith("-")))
     }))
 
+  it.effect("is not replaced while the scope closes, however long another one takes to be released (G10)", () =>
+    Effect.gen(function*() {
+      const { acquire, events } = makeResource()
+      yield* Effect.scoped(Effect.gen(function*() {
+        yield* Herd.make({
+          gopher: Effect.map(
+            Effect.tap(acquire, (id) => Effect.addFinalizer(() => id === 1 ? Effect.void : turns)),
+            () => Effect.succeed<number>
+          ),
+          size: 2
+        })
+        yield* turns
+      }))
+      assert.deepStrictEqual(events, ["+1", "+2", "-1", "-2"])
+    }))
+
   it.scoped("that yields no function is told so", () => {
     const logs = makeLogs(LogLevel.Warning)
     return logs.collect(Effect.gen(function*() {

@@ -286,6 +286,24 @@ describe("capacity 0", () => {
       assert.strictEqual(yield* herd.trySend(4), false)
     }))
 
+  it.scoped("lets trySend in neither while the herd is paused nor while unread outcomes hold it up", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: Effect.succeed<number>,
+        capacity: 0,
+        size: 2,
+        outcomes: { capacity: 1 }
+      })
+      yield* herd.pause
+      assert.isFalse(yield* herd.trySend(1))
+      yield* herd.resume
+      assert.isTrue(yield* herd.trySend(1))
+      yield* turns
+      assert.isFalse(yield* herd.trySend(2))
+      yield* Stream.runDrain(Stream.take(herd.outcomes, 1))
+      assert.isTrue(yield* herd.trySend(2))
+    }))
+
   it.scoped("makes room for the trySend that found a free gopher, and for nobody after it", () =>
     Effect.gen(function*() {
       const stage = makeStage()

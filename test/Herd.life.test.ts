@@ -151,6 +151,28 @@ describe("the closing of the scope (G10)", () => {
     })
   }
 
+  it.effect("gives out the outcomes of what was left a capacity at a time, not a million at once (G4)", () =>
+    Effect.gen(function*() {
+      const { close, herd } = yield* scoped(
+        Herd.make({ process: Effect.succeed<number>, size: 0, outcomes: { capacity: 10 } })
+      )
+      yield* herd.sendAll(Array.from({ length: 95 }, (_, i) => i))
+      yield* close
+      const chunks = yield* Stream.runCollect(Stream.chunks(herd.outcomes))
+      assert.deepStrictEqual(Chunk.toReadonlyArray(Chunk.map(chunks, Chunk.size)), [
+        10,
+        10,
+        10,
+        10,
+        10,
+        10,
+        10,
+        10,
+        10,
+        5
+      ])
+    }))
+
   it.effect("settles a unit in its backoff with the attempts it had, and a queued one with none", () =>
     Effect.gen(function*() {
       const { close, herd } = yield* scoped(Herd.make({

@@ -372,6 +372,24 @@ describe("callbacks (G14)", () => {
       assert.strictEqual(gophers.size, 1)
     }))
 
+  it.scoped("are not called for a unit that is interrupted", () =>
+    Effect.gen(function*() {
+      const calls: Array<string> = []
+      const note = (name: string) => () => Effect.sync(() => calls.push(name))
+      const herd = yield* Herd.make({
+        process: () => Effect.interrupt,
+        retry: Schedule.recurs(1),
+        onSuccess: note("success"),
+        onRetry: note("retry"),
+        onFailure: note("failure"),
+        outcomes: "discard"
+      })
+      yield* herd.send(1)
+      yield* herd.awaitIdle
+      assert.strictEqual((yield* herd.state).interrupted, 1)
+      assert.deepStrictEqual(calls, [])
+    }))
+
   it.scoped("that fail or die change nothing and are logged as a warning", () => {
     const logged: Array<string> = []
     const logger = Logger.make<unknown, void>(({ annotations, cause, logLevel, message }) => {
