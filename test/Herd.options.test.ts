@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Exit, Layer, Option, Schedule } from "effect"
 import { Herd, HerdError } from "gofherd"
+import { pretty } from "./utils/pretty.ts"
 
 const process = (n: number) => Effect.succeed(n)
 
@@ -69,6 +70,14 @@ describe("make", () => {
         assert.include(String(error), message)
       }))
   }
+
+  it.scoped("tells no more than 80 characters of what it was given", () =>
+    Effect.gen(function*() {
+      const size = "7".repeat(200)
+      const exit = yield* Effect.exit(Herd.make({ process: Effect.succeed<number>, size: size as never }))
+      assert.include(pretty(exit), `got "${size.slice(0, 76)}...`)
+      assert.notInclude(pretty(exit), size.slice(0, 77))
+    }))
 
   it.scoped("takes no name from the herds that it refuses to make", () =>
     Effect.gen(function*() {

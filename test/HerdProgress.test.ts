@@ -180,6 +180,10 @@ describe("the line", () => {
       "checksum  12,345/26,112 files in 10.3 s  1,199/s  3 failed  2 interrupted"
     )
     assert.strictEqual(last({ total: undefined, inside: 5 }), "checksum  12,345/12,350 files in 10.3 s  1,199/s")
+    assert.strictEqual(
+      last({ total: undefined, interrupted: 7, inside: 5 }),
+      "checksum  12,345/12,357 files in 10.3 s  1,199/s  7 interrupted"
+    )
   })
 
   it("has colours only if it may, and the same words with them", () => {
