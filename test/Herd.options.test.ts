@@ -27,7 +27,7 @@ const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: st
   ...[0, -1, 1.5, NaN, "3"].map((capacity) =>
     [{ outcomes: { capacity } }, "expected outcomes.capacity to be an integer from 1, got"] as const
   ),
-  ...["soon", "3 fortnights", {}, null].map((gracePeriod) =>
+  ...["soon", "3 fortnights", "-5 millis", "-0.5 seconds", -1n, [0, -1], {}, null].map((gracePeriod) =>
     [{ gracePeriod }, "expected gracePeriod to be a duration, got"] as const
   ),
   [{ retry: 3 }, "expected retry to be a Schedule, got 3"],

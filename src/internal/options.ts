@@ -41,7 +41,10 @@ const isFunction = (value: unknown) => typeof value === "function"
 const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || is(value)
 
 /** Effect takes what is no number, and what is negative, for 0. */
-const isNatural = (value: unknown): boolean => typeof value !== "number" || value >= 0
+const isNatural = (value: unknown): boolean => {
+  if (typeof value === "string") return !/^-.*[1-9]/.test(value)
+  return typeof value !== "number" && typeof value !== "bigint" || value >= 0
+}
 
 /**
  * The duration that is meant, if one is.
