@@ -149,7 +149,7 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
 
     return {
       size: api.herd.get(),
-      resize: (num) => Effect.flatMap(decodePatch({ num }), (payload) => api.herd.resize({ payload })),
+      resize: (num) => Effect.flatMap(decodePatch({ num: plain(num) }), (payload) => api.herd.resize({ payload })),
       herds: api.herds.list(),
       herd: (name) => Effect.flatMap(encoded(name), (name) => api.herds.get({ path: { name } })),
       update: (name, update) =>
@@ -181,10 +181,17 @@ const encoded = (name: string): Effect.Effect<string, NotFound> =>
     ? Effect.succeed(encodeURIComponent(name))
     : new NotFound({ msg: `expected the name of a herd, got ${show(name)}` })
 
-const decodePatch = Schema.decode(HerdPatch)
+const decodePatch = Schema.decodeUnknown(HerdPatch)
 const updateIn = (update: Update) =>
-  Effect.orDie(read(update, ({ mode, num, paused }) => ({ mode, num, paused }), "update"))
-const decodeUpdate = Schema.decode(HerdUpdate)
+  Effect.orDie(
+    read(update, ({ mode, num, paused }) => ({ mode: plain(mode), num: plain(num), paused: plain(paused) }), "update")
+  )
+const decodeUpdate = Schema.decodeUnknown(HerdUpdate)
+
+/** No field is an object, and one that throws when it is shown would make the error that says so throw too. */
+const plain = (value: unknown): unknown =>
+  typeof value === "object" || typeof value === "function" ? show(value) : value
+
 const decodeState = Schema.decode(Schema.parseJson(HerdState))
 
 /** What may come instead of an event stream. */
