@@ -111,7 +111,13 @@ export class Attempts<In, Out, E, R> {
     }
     const work = this.begin(gopher, unit, job)
     this.onStarted()
-    const attempt: Effect.Effect<Out, E, R> = process(work.body, work)
+    let attempt: Effect.Effect<Out, E, R>
+    try {
+      attempt = process(work.body, work)
+    } catch (error) {
+      // Effect would look at it, which a Proxy may answer by throwing again.
+      attempt = Effect.die(error)
+    }
     if (this.plain && isEnded(attempt) && Exit.isSuccess(attempt)) {
       this.settle(gopher, this.conclude(gopher, attempt))
       return undefined
@@ -316,7 +322,12 @@ export class Attempts<In, Out, E, R> {
   private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {
     return Effect.catchAllCause(
       Effect.suspend(() => {
-        const effect = call()
+        let effect: Effect.Effect<void, never, R>
+        try {
+          effect = call()
+        } catch (error) {
+          return Effect.die(error)
+        }
         return Effect.isEffect(effect) ? effect : noEffect(name, effect)
       }),
       (cause) => this.annotated(Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause))

@@ -156,7 +156,15 @@ export const hasty: fc.Arbitrary<ReadonlyArray<readonly [Command, Gap]>> = fc.ar
   size: "max"
 })
 
-export const config: fc.Arbitrary<Config> = fc.record({
+/** A gopher that acquires its resource again, and a backoff, must not end at the same instant: who is first is left to chance. */
+const unambiguous = (config: Config): Config => {
+  const { gopher, retry } = config
+  return gopher?.acquires.includes("die") === true && retry !== undefined
+    ? { ...config, retry: { ...retry, delay: 0 } }
+    : config
+}
+
+export const config: fc.Arbitrary<Config> = fc.record<Config>({
   size,
   capacity: fc.constantFrom(0, 1, 2, 3, 5, ROOMY, ROOMY, ROOMY),
   outcomes: fc.constantFrom<number | "discard">(1, 2, 1024, 1024, "discard"),
@@ -179,4 +187,4 @@ export const config: fc.Arbitrary<Config> = fc.record({
   gracePeriod: fc.constantFrom(0, 0, 25, 1005),
   tracing: fc.constantFrom(false, false, false, true),
   ending: fc.constantFrom("drain", "stop")
-})
+}).map(unambiguous)
