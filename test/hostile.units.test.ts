@@ -39,7 +39,8 @@ for (const [variant, options] of Object.entries(variants)) {
     it.scoped("fails with hostile values, gives them untouched, and the history can be read (G7)", () =>
       forEachKind((value, kind) =>
         Effect.scoped(Effect.gen(function*() {
-          const herd = yield* herdOf(() => Effect.fail(value), options)
+          // `Effect.fail` itself looks at its value, and within a span wraps it.
+          const herd = yield* herdOf(() => Effect.failCause(Cause.fail(value)), options)
           const exit = yield* Effect.exit(herd.run(0))
           const error = Exit.isFailure(exit) ? Cause.failureOption(exit.cause) : Option.none()
           assert.isTrue(Option.isSome(error) && Object.is(error.value, value), kind)
