@@ -239,4 +239,19 @@ describe("HerdMetrics", () => {
         assert.deepStrictEqual<unknown>(yield* read(herd.name), { ...zero, size: 1 })
       }))
     }))
+
+  it.effect("of a herd that has stopped never change again, whatever is done with it: its name may be another one's", () =>
+    Effect.gen(function*() {
+      const make = Herd.make({ process: () => Effect.void, name: "reused" })
+      const stopped = yield* Effect.scoped(make)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const herd = yield* make
+        assert.strictEqual(herd.name, "reused")
+        yield* stopped.resize(7)
+        yield* stopped.pause
+        yield* turns
+        assert.strictEqual(yield* stopped.size, 7)
+        assert.deepStrictEqual<unknown>(yield* read("reused"), { ...zero, size: 1 })
+      }))
+    }))
 })

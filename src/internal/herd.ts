@@ -424,6 +424,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.stopped = true
     this.crew.resize(0, false)
     this.flush()
+    this.tally.stop()
     freeName(this.name)
     this.turn.begin()
   })

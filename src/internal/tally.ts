@@ -36,6 +36,7 @@ export class Tally {
   interrupted = 0
   retried = 0
   private readonly labels: Labels
+  private over = false
   private readonly show: Readonly<
     Record<
       "success" | "retry" | "failure" | "interrupted" | "size" | "running" | "queued" | "retrying" | "paused",
@@ -74,11 +75,17 @@ export class Tally {
   }
 
   resized(): void {
+    if (this.over) return
     HerdMetrics.resizes.unsafeUpdate(1, this.labels)
   }
 
   acquireFailed(): void {
     HerdMetrics.acquireFailures.unsafeUpdate(1, this.labels)
+  }
+
+  /** No metric changes any more: a stopped herd's name may be another one's by now. */
+  stop(): void {
+    this.over = true
   }
 
   flush(now: {
@@ -88,6 +95,7 @@ export class Tally {
     readonly retrying: number
     readonly paused: boolean
   }): void {
+    if (this.over) return
     const { show } = this
     show.success(this.succeeded)
     show.retry(this.retried)
