@@ -7,6 +7,8 @@ export interface LongRun {
   readonly count: number
   /** How many bytes of the heap each may seem to leave. The least that it could leave is a slot of 8 bytes. */
   readonly limit: number
+  /** How many series of metrics each adds to Effect's registry, which forgets none; default 0. */
+  readonly series?: number
   /** Made once; then does so many of them at a time, at whose end nothing is under way. */
   readonly make: Effect.Effect<Batch, never, Scope.Scope>
 }
@@ -111,22 +113,28 @@ const streams: LongRun["make"] = Effect.gen(function*() {
   return (count) => Effect.repeatN(one, count - 1)
 })
 
-/** A herd is made, does what herds do, and is closed with work left over. */
-const herds: LongRun["make"] = Effect.gen(function*() {
-  const make = Effect.gen(function*() {
-    const herd = yield* Herd.make({
-      name: "herds",
-      process: (n: number) => n < 4 ? Effect.succeed(n) : n === 4 ? Effect.fail("again") : waiting,
-      retry: Schedule.spaced("1 hour"),
-      size: 2
-    })
-    yield* Effect.orDie(herd.run(1).pipe(Effect.orDie))
-    yield* Effect.orDie(herd.sendAll([2, 3, 4, 5, 6, 7]))
-    yield* Stream.runDrain(Stream.take(herd.outcomes, 2))
-    yield* Effect.orDie(herd.resize(3))
+/** A herd is made, does something (if `bare`, one unit), and is closed. */
+const herds = (name: (n: number) => string, bare: boolean): LongRun["make"] =>
+  Effect.sync(() => {
+    const one = (n: number) =>
+      Effect.scoped(Effect.gen(function*() {
+        const herd = yield* Herd.make({
+          name: name(n),
+          process: (n: number) => n < 4 ? Effect.succeed(n) : n === 4 ? Effect.fail("again") : waiting,
+          retry: Schedule.spaced("1 hour"),
+          size: 2
+        })
+        yield* Effect.orDie(herd.run(1))
+        if (bare) return
+        yield* Effect.orDie(herd.sendAll([2, 3, 4, 5, 6, 7]))
+        yield* Stream.runDrain(Stream.take(herd.outcomes, 2))
+        yield* Effect.orDie(herd.resize(3))
+      }))
+    return (count, from) =>
+      Effect.gen(function*() {
+        for (let n = from; n < from + count; n++) yield* one(n)
+      })
   })
-  return (count) => Effect.repeatN(Effect.scoped(make), count - 1)
-})
 
 const expectAll = (herd: Herd.Control, expected: number, settled: (state: Herd.HerdState) => number) =>
   Effect.flatMap(herd.state, (state) =>
@@ -134,25 +142,30 @@ const expectAll = (herd: Herd.Control, expected: number, settled: (state: Herd.H
       ? Effect.void
       : Effect.dieMessage(`expected ${expected} units to have settled, got ${JSON.stringify(state)}`))
 
+/** The longest first: they run two at a time. */
 export const longRuns: Readonly<Record<string, LongRun>> = {
-  "units through one herd": { count: 5_000_000, limit: 1, make: units },
   "runs cancelled": { count: 1_000_000, limit: 2, make: cancelled },
-  "runs cancelled in a pause": { count: 48_000, limit: 8, make: cancelledInPause },
-  "streams ended early": { count: 10_000, limit: 64, make: streams },
-  "herds made and closed": { count: 10_000, limit: 64, make: herds }
+  "herds made and closed": { count: 10_000, limit: 20, make: herds(() => "herds", false) },
+  "units through one herd": { count: 5_000_000, limit: 1, make: units },
+  "streams ended early": { count: 8_000, limit: 64, make: streams },
+  "herds, each of a new name": { count: 4_000, limit: 20_000, series: 13, make: herds((n) => `herd ${n}`, true) },
+  "runs cancelled in a pause": { count: 48_000, limit: 8, make: cancelledInPause }
 }
 
-/** Remembers an object of one field for each unit, which is 32 bytes: what the measuring has to find. */
-export const leaking: LongRun = {
-  count: 500_000,
-  limit: 1,
-  make: Effect.map(units, (batch) => {
+/** Remembers an object of one field for each, which is 32 bytes: what the measuring has to find. */
+const leaking = (run: LongRun): LongRun => ({
+  ...run,
+  make: Effect.map(run.make, (batch) => {
     let last: object | undefined
     return (count, from) =>
       Effect.map(batch(count, from), () => {
         for (let n = 0; n < count; n++) last = { last }
       })
   })
+})
+
+export const planted: Readonly<Record<string, LongRun>> = {
+  "units, each remembered": leaking({ count: 500_000, limit: 1, make: units })
 }
 
 /** How many times the heap is looked at, at even intervals: a divisor of every count. */
@@ -163,7 +176,9 @@ export interface Measured {
   readonly heaps: ReadonlyArray<number>
   /** How many series Effect's registry of metrics has, at each sample. */
   readonly series: ReadonlyArray<number>
+  /** Of wall time, and of processor time. */
   readonly seconds: number
+  readonly cpu: number
 }
 
 const heapInUse = Effect.gen(function*() {
@@ -185,15 +200,16 @@ export const measure = ({ count, make }: LongRun): Effect.Effect<Measured> =>
       heaps.push(yield* heapInUse)
       series.push(Metric.unsafeSnapshot().length)
     }
-    return { heaps, series, seconds: (performance.now() - began) / 1000 }
+    const { system, user } = process.cpuUsage()
+    return { heaps, series, seconds: (performance.now() - began) / 1e3, cpu: (user + system) / 1e6 }
   }))
 
 /**
  * Bytes that each seems to have left: the slope of the heap by the number of those done, as the median of the slopes between any
- * two samples (Theil 1950, Sen 1968), which a few odd ones don't change. The first third is for warming up.
+ * two samples (Theil 1950, Sen 1968), which a few odd ones don't change. The first half is for warming up.
  */
 export const bytesEach = ({ count }: LongRun, { heaps }: Measured): number => {
-  const steady = heaps.slice(Math.ceil(heaps.length / 3))
+  const steady = heaps.slice(heaps.length / 2)
   const slopes = steady.flatMap((heap, i) => steady.slice(i + 1).map((later, n) => (later - heap) / (n + 1)))
   slopes.sort((self, that) => self - that)
   return (slopes[slopes.length >> 1] ?? Number.NaN) / (count / SAMPLES)
