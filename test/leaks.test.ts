@@ -114,10 +114,11 @@ const table = () => {
     const exit = measured.get(name)
     if (exit === undefined || Exit.isFailure(exit)) return [name, "not measured"]
     const { cpu, heaps, seconds, series } = exit.value
+    const three = [heaps[3], heaps[7], heaps.at(-1)].map((heap) => megabytes(heap).padStart(6)).join("  ")
     return [
       run.count.toLocaleString("en").padStart(9),
       name.padEnd(25),
-      ...[heaps[3], heaps[7], heaps.at(-1)].map((heap) => megabytes(heap).padStart(6)),
+      three,
       bytesEach(run, exit.value).toFixed(2).padStart(9),
       `(${name in planted ? "32 planted" : `< ${run.limit}`})`.padEnd(12),
       String(series.at(-1)).padStart(6),
