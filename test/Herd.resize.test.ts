@@ -228,6 +228,24 @@ describe("resize down", () => {
     }))
 })
 
+describe("resize down with an idle gopher on its way to a unit", () => {
+  it.scoped("retires that one and interrupts nobody (G5)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, size: 2, outcomes: "discard" })
+      yield* herd.sendAll([1, 2])
+      yield* turns
+      yield* stage.succeed(2)
+      // Both in one go: the gopher that was idle has been called, and has not come.
+      yield* Effect.zipRight(herd.trySend(3), herd.resize(1, { mode: "interrupt" }))
+      yield* turns
+      assert.deepStrictEqual([stage.interrupted, stage.running], [[], [1]])
+      assert.deepInclude(yield* herd.state, { live: 1, queued: 1 })
+      yield* stage.succeed(1)
+      assert.deepStrictEqual(stage.running, [3])
+    }))
+})
+
 describe("resize", () => {
   it.scoped("to the same size changes nothing", () =>
     Effect.gen(function*() {

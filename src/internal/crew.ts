@@ -70,6 +70,8 @@ export class Crew<In, Out, E> {
       if (gopher === undefined) break
       this.retire(gopher)
     }
+    // Not idle any more, but not at work either: rather this one than one with a unit.
+    if (this.surplus > 0 && this.waking !== undefined) this.retire(this.waking)
     if (interrupt && this.surplus > 0) this.interruptLatest()
     this.settled.check()
     this.fill()
