@@ -89,6 +89,8 @@ export class Model {
   putBacks = 0
   /** Senders that had to wait for room. */
   waits = 0
+  /** What a herd that has stopped goes on to show, since its name may be another's. */
+  pausedAtEnd = false
   /** Outcomes that wait for a reader, and whether one is there. */
   unread = 0
   attached = false
@@ -222,7 +224,7 @@ export class Model {
   }
 
   resize(to: number, mode: "graceful" | "interrupt"): void {
-    if (to !== this.size) this.resizes++
+    if (to !== this.size && this.life !== "stopped") this.resizes++
     this.size = to
     for (const rests of [isAcquiring, isIdle]) {
       for (const gopher of this.gophers.filter(rests)) if (this.surplus > 0) remove(this.gophers, gopher)
@@ -424,6 +426,7 @@ export class Model {
     }
     this.life = "stopped"
     this.size = 0
+    this.pausedAtEnd = this.paused
   }
 
   attach(): void {

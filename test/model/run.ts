@@ -235,6 +235,7 @@ class Sequence {
       const most = Math.max(state.size, state.running) + model.leaving
       holds(live <= most, `${live} gophers, at most ${most} expected`)
     }
+    const stopped = model.life === "stopped"
     sameFields("metrics", world.metrics(), {
       success: model.succeeded,
       retry: model.retried,
@@ -244,11 +245,11 @@ class Sequence {
       acquireFailures: model.acquireFailures,
       attempts: model.ends,
       waits: model.starts.length,
-      size: model.size,
+      size: stopped ? 0 : model.size,
       running: state.running,
       queued: state.queued,
       retrying: state.retrying,
-      paused: model.paused ? 1 : 0
+      paused: (stopped ? model.pausedAtEnd : model.paused) ? 1 : 0
     })
     for (const asker of this.askers) this.compareAsker(asker)
     if (this.config.outcomes !== "discard") {
