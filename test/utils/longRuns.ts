@@ -1,4 +1,4 @@
-import { Deferred, Effect, Fiber, Metric, Schedule, type Scope, Stream } from "effect"
+import { Data, Deferred, Effect, Fiber, Metric, Schedule, type Scope, Stream } from "effect"
 import { Herd } from "gofherd"
 import { turn, turns } from "./stage.ts"
 
@@ -23,14 +23,16 @@ function* bodies(from: number, count: number) {
   for (let n = from; n < from + count; n++) yield { n }
 }
 
-class Odd extends Error {}
+class Odd extends Data.TaggedError("Odd")<{ readonly message: string }> {}
 
 /** A unit in 64 fails once and one in 256 for good, each failure with an id and an Error of its own. */
 const units: LongRun["make"] = Effect.gen(function*() {
   const herd = yield* Herd.make({
     name: "units",
     process: ({ n }: { readonly n: number }, { attempt }) =>
-      n % 64 === 0 && (attempt === 1 || n % 256 === 0) ? Effect.fail(new Odd(`unit ${n}`)) : Effect.succeed({ n }),
+      n % 64 === 0 && (attempt === 1 || n % 256 === 0)
+        ? Effect.fail(new Odd({ message: `unit ${n}` }))
+        : Effect.succeed({ n }),
     size: 16,
     retry: Schedule.intersect(Schedule.recurs(1), Schedule.forever)
   })
