@@ -21,8 +21,8 @@ import { build } from "esbuild"
 import { HerdApi, HerdClient } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { execFile } from "node:child_process"
-import { createServer, type RequestListener } from "node:http"
 import { promisify } from "node:util"
+import { pretend } from "./utils/http.ts"
 import { First, herds, Second } from "./utils/probes.ts"
 import { eventually } from "./utils/stage.ts"
 
@@ -50,23 +50,6 @@ type Asked = ReadonlyArray<
 const clientOf = (options: HerdClient.Options) => Effect.provide(HerdClient.make(options), FetchHttpClient.layer)
 
 const second = "second/2 ü"
-
-/** A server that does as it is told. */
-const pretend = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
-      const server = createServer(listener).listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = address !== null && typeof address === "object" ? address.port : 0
-        const close = () => {
-          server.closeAllConnections()
-          server.close()
-        }
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 /** A server whose event streams are of these chunks. */
 const streaming = (...chunks: ReadonlyArray<string | Uint8Array>) =>

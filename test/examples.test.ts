@@ -7,8 +7,8 @@ import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
-import { askSoon, example, folder, freePort, server } from "./utils/children.ts"
-import { ask } from "./utils/http.ts"
+import { askSoon, example, folder, freePort } from "./utils/children.ts"
+import { ask, pretend } from "./utils/http.ts"
 
 describe("quickstart", () => {
   it.scopedLive(
@@ -38,14 +38,14 @@ describe("sites", () => {
       Effect.gen(function*() {
         let flaky = 0
         const asked: Array<number> = []
-        const fast = yield* server((_, response) => response.end("hello"))
-        const slow = yield* server((_, response) => setTimeout(() => response.end("at last"), 400))
-        const third = yield* server((_, response) => {
+        const fast = yield* pretend((_, response) => response.end("hello"))
+        const slow = yield* pretend((_, response) => setTimeout(() => response.end("at last"), 400))
+        const third = yield* pretend((_, response) => {
           asked.push(Date.now())
           response.writeHead(++flaky < 3 ? 503 : 200).end()
         })
-        const missing = yield* server((_, response) => response.writeHead(404).end())
-        const gone = yield* Effect.scoped(server(() => {}))
+        const missing = yield* pretend((_, response) => response.writeHead(404).end())
+        const gone = yield* Effect.scoped(pretend(() => {}))
         const dir = yield* folder
         const csv = join(dir, "sites.csv")
         writeFileSync(
@@ -142,7 +142,7 @@ describe("otlp", () => {
         const services = new Set<unknown>()
         let metrics: ReadonlyArray<Metric> = []
         const spans: Array<Span> = []
-        const collector = yield* server((request, response) => {
+        const collector = yield* pretend((request, response) => {
           const chunks: Array<Buffer> = []
           request.on("data", (chunk: Buffer) => chunks.push(chunk))
           request.on("end", () => {
@@ -197,7 +197,7 @@ describe("otlp", () => {
 
   it.scopedLive("does its work also without a collector", () =>
     Effect.gen(function*() {
-      const gone = yield* Effect.scoped(server(() => {}))
+      const gone = yield* Effect.scoped(pretend(() => {}))
       const run = yield* example("otlp", [], { OTEL_EXPORTER_OTLP_ENDPOINT: gone.url })
       assert.strictEqual(yield* run.ended, 0, run.stderr())
       assert.strictEqual(run.stdout(), "19 succeeded, 1 failed, 5 retries\n")

@@ -6,8 +6,7 @@ import { Context, Effect, Exit, Fiber, Layer, Logger, LogLevel } from "effect"
 import { Herd } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { vi } from "vitest"
-import { server } from "./utils/children.ts"
-import { ask, listen } from "./utils/http.ts"
+import { ask, listen, pretend } from "./utils/http.ts"
 import { pretty } from "./utils/pretty.ts"
 import { hold } from "./utils/raw.ts"
 import { turns, until } from "./utils/stage.ts"
@@ -77,7 +76,7 @@ describe("layers that are acquired in part", () => {
     Logger.withMinimumLogLevel(
       Effect.gen(function*() {
         const owners = owning()
-        const port = Number(new URL((yield* server((_, response) => response.end("somebody else's"))).url).port)
+        const port = (yield* pretend((_, response) => response.end("somebody else's"))).port
         const layer = HerdServer.layer({ herds: [Owners], port }).pipe(Layer.provideMerge(owners.layer))
         const exit = yield* Effect.exit(Effect.scoped(Layer.build(layer)))
         assert.include(pretty(exit), "ListenError")

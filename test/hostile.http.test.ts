@@ -7,8 +7,9 @@ import { Effect, Layer, Stream } from "effect"
 import { Herd, type HerdApi, HerdClient, HerdError, HerdRouter } from "gofherd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
-import { createServer, type RequestListener } from "node:http"
+import type { RequestListener } from "node:http"
 import { assertExpected, forEachKind, type Kind, kinds, type Place, strings } from "./utils/hostile.ts"
+import { pretend } from "./utils/http.ts"
 import { pretty } from "./utils/pretty.ts"
 
 const made = Herd.make<unknown, unknown>({ process: Effect.succeed })
@@ -156,22 +157,6 @@ describe("HerdClient.make, given hostile", () => {
       })
     ))
 })
-
-const pretend = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
-      const server = createServer(listener).listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = address !== null && typeof address === "object" ? address.port : 0
-        const close = () => {
-          server.closeAllConnections()
-          server.close()
-        }
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
 
 describe("HerdClient, given hostile", () => {
   it.scopedLive(

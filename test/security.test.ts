@@ -8,11 +8,11 @@ import { Context, Duration, Effect, Layer, type Scope } from "effect"
 import { Herd, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { readFileSync } from "node:fs"
-import { createServer, type RequestListener } from "node:http"
+import { type RequestListener } from "node:http"
 import type { Browser, Page } from "playwright-core"
 import { defaults, gracefulServer, type Limits } from "../src/internal/gracefulServer.ts"
 import { launch } from "./utils/browser.ts"
-import { type Answer, ask } from "./utils/http.ts"
+import { type Answer, ask, pretend } from "./utils/http.ts"
 import { connections, peakMemory, type Program, served } from "./utils/program.ts"
 import { find } from "./utils/programs.ts"
 import { exchange, hold, random } from "./utils/raw.ts"
@@ -64,22 +64,7 @@ const unchanged = ({ herd }: Victim) =>
 
 /** A server of the attacker's, on a free port. */
 const attacker = (listener: RequestListener): Effect.Effect<number, never, Scope.Scope> =>
-  Effect.map(
-    Effect.acquireRelease(
-      Effect.async<ReturnType<typeof createServer>>((resume) => {
-        const server = createServer(listener).listen(0, "127.0.0.1", () => resume(Effect.succeed(server)))
-      }),
-      (server) =>
-        Effect.async<void>((resume) => {
-          server.close(() => resume(Effect.void))
-          server.closeAllConnections()
-        })
-    ),
-    (server) => {
-      const address = server.address()
-      return address !== null && typeof address === "object" ? address.port : 0
-    }
-  )
+  Effect.map(pretend(listener), ({ port }) => port)
 
 const page = attacker((_, response) =>
   response.setHeader("content-type", "text/html").end("<!doctype html><title>free kittens</title><body></body>")

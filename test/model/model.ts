@@ -184,10 +184,13 @@ export class Model {
     this.queue.splice(after === -1 ? this.queue.length : after, 0, unit)
   }
 
+  private get wellFilled(): boolean {
+    return this.queue.length > 0 && this.queue.length + this.retrying.length > Math.floor(this.config.capacity / 2)
+  }
+
   /** Those who wait go on once half of the capacity is free, or nothing is queued. */
   private refill(): void {
-    const half = Math.floor(this.config.capacity / 2)
-    if (this.queue.length > 0 && this.queue.length + this.retrying.length > half) return
+    if (this.wellFilled) return
     while (this.waiting.length > 0 && this.room > 0) this.enterNext()
   }
 
@@ -475,9 +478,7 @@ export class Model {
 
   /** Somebody waits for room though he need not. */
   get keepsWaiting(): boolean {
-    const half = Math.floor(this.config.capacity / 2)
-    const used = this.queue.length + this.retrying.length
-    return this.waiting.length > 0 && this.room > 0 && (this.queue.length === 0 || used <= half)
+    return this.waiting.length > 0 && this.room > 0 && !this.wellFilled
   }
 }
 

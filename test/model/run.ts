@@ -1,5 +1,5 @@
 /** Runs a sequence of commands against the model and the herd side by side. */
-import { Effect, type Fiber, Stream } from "effect"
+import { Effect, type Fiber } from "effect"
 import type { Outcome } from "gofherd"
 import { holds, same, sameFields, sameList } from "./check.ts"
 import type { Act, Command, Config, Plan } from "./commands.ts"
@@ -173,33 +173,11 @@ class Sequence {
   }
 
   private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number, fails = false): void {
-    const { herd } = this.world
     const place: Place = kind === "send" || kind === "sendAll" ? this.outcomes : { kind, settled: new Map() }
     const units = plans.map((plan) => this.unit(plan, priority, place))
     const sender = this.model.bring(units, priority)
     const received: Asker["received"] = new Map()
-    const options = priority === 0 ? undefined : { priority }
-    const bodies = units.map(bodyOf)
-    const [body] = bodies
-    const asking = (): Effect.Effect<unknown, unknown> => {
-      switch (kind) {
-        case "send":
-          return herd.send(body as typeof bodies[number], options)
-        case "run":
-          return herd.run(body as typeof bodies[number], options)
-        case "sendAll":
-          return herd.sendAll(bodies, options)
-        case "stream": {
-          const input = Stream.fromIterable(bodies)
-          const failing = fails ? Stream.concat(input, Stream.fail("input")) : input
-          return Stream.runForEach(
-            herd.stream(failing),
-            (outcome) => Effect.sync(() => this.world.deliver(received, outcome))
-          )
-        }
-      }
-    }
-    const fiber = this.world.fork(asking())
+    const fiber = this.world.give(kind, units.map(bodyOf), priority, received, fails)
     this.askers.push({ kind, units, sender, fiber, fails, received, cancelled: false })
   }
 

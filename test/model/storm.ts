@@ -2,7 +2,7 @@
  * The same commands given to a herd that is in the middle of something, with fibers that are suspended anywhere. What happens
  * is left to chance, so there is no model; the guarantees hold nevertheless, and in the end the books balance.
  */
-import { Cause, Effect, Exit, type Fiber, Scheduler, Stream } from "effect"
+import { Cause, Exit, type Fiber, Scheduler } from "effect"
 import type { Outcome } from "gofherd"
 import { holds, same, sameFields } from "./check.ts"
 import type { Act, Command, Config, Gap, Plan } from "./commands.ts"
@@ -125,31 +125,10 @@ class Storm {
   }
 
   private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number): void {
-    const { herd } = this.world
     const bodies = plans.map((plan) => ({ n: ++this.units, plan }))
     const received: Asker["received"] = new Map()
-    const asking = (): Effect.Effect<unknown, unknown> => {
-      switch (kind) {
-        case "sendAll":
-          return herd.sendAll(bodies, { priority })
-        case "stream":
-          return Stream.runForEach(
-            herd.stream(Stream.fromIterable(bodies)),
-            (outcome) => Effect.sync(() => this.world.deliver(received, outcome))
-          )
-        default: {
-          const [body] = bodies
-          return body === undefined ? Effect.void : herd[kind](body, { priority })
-        }
-      }
-    }
-    this.askers.push({
-      kind,
-      units: bodies.map(({ n }) => n),
-      fiber: this.world.fork(asking()),
-      received,
-      cancelled: false
-    })
+    const fiber = this.world.give(kind, bodies, priority, received)
+    this.askers.push({ kind, units: bodies.map(({ n }) => n), fiber, received, cancelled: false })
   }
 
   private advance(tens: number): void {

@@ -223,6 +223,39 @@ export class World {
     Deferred.unsafeDone(gate, exit)
   }
 
+  // ---------------------------------------------------------------------------------------------------- senders
+
+  /** Gives these to the herd; what a stream brings goes to `received`. Its input fails in the end, if that is asked for. */
+  give(
+    kind: "send" | "trySend" | "sendAll" | "run" | "stream",
+    bodies: ReadonlyArray<Body>,
+    priority: number,
+    received: Map<number, Outcome.Outcome.Status>,
+    fails = false
+  ): Fiber.RuntimeFiber<unknown, unknown> {
+    const { herd } = this
+    const options = priority === 0 ? undefined : { priority }
+    const giving = (): Effect.Effect<unknown, unknown> => {
+      switch (kind) {
+        case "sendAll":
+          return herd.sendAll(bodies, options)
+        case "stream": {
+          const input = Stream.fromIterable(bodies)
+          return Stream.runForEach(
+            herd.stream(fails ? Stream.concat(input, Stream.fail("input")) : input),
+            (outcome) => Effect.sync(() => this.deliver(received, outcome))
+          )
+        }
+        default: {
+          const [body] = bodies
+          if (body === undefined) throw new Error(`expected a unit to ${kind}, got none`)
+          return herd[kind](body, options)
+        }
+      }
+    }
+    return this.fork(giving())
+  }
+
   // ---------------------------------------------------------------------------------------------------- readers
 
   attach(): void {

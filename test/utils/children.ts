@@ -1,9 +1,9 @@
 import { Deferred, Effect, Schedule, type Scope } from "effect"
 import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createServer, type RequestListener } from "node:http"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
+import { pretend } from "./http.ts"
 
 const root = new URL("../..", import.meta.url).pathname
 
@@ -57,17 +57,5 @@ export const folder = Effect.acquireRelease(
   (path) => Effect.sync(() => rmSync(path, { recursive: true, force: true }))
 )
 
-export const server = (listener: RequestListener) =>
-  Effect.acquireRelease(
-    Effect.async<{ readonly url: string; readonly close: () => void }>((resume) => {
-      const server = createServer(listener).listen(0, "127.0.0.1", () => {
-        const address = server.address()
-        const port = address !== null && typeof address === "object" ? address.port : 0
-        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, close: () => server.close() }))
-      })
-    }),
-    ({ close }) => Effect.sync(close)
-  )
-
 /** A port that nobody listens on. */
-export const freePort = Effect.map(Effect.scoped(server(() => {})), ({ url }) => Number(new URL(url).port))
+export const freePort = Effect.map(Effect.scoped(pretend(() => {})), ({ port }) => port)

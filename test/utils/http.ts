@@ -1,5 +1,5 @@
 import { Effect, type Scope } from "effect"
-import { request } from "node:http"
+import { createServer, request, type RequestListener } from "node:http"
 
 export interface Answer {
   readonly status: number
@@ -124,4 +124,21 @@ export const listen = (url: string): Effect.Effect<Listening, never, Scope.Scope
       outgoing.end()
     }),
     ({ leave }) => leave
+  )
+
+/** A server on a free port that does as it is told; closing it breaks off what is under way. */
+export const pretend = (listener: RequestListener) =>
+  Effect.acquireRelease(
+    Effect.async<{ readonly url: string; readonly port: number; readonly close: () => void }>((resume) => {
+      const server = createServer(listener).listen(0, "127.0.0.1", () => {
+        const address = server.address()
+        const port = address !== null && typeof address === "object" ? address.port : 0
+        const close = () => {
+          server.closeAllConnections()
+          server.close()
+        }
+        resume(Effect.succeed({ url: `http://127.0.0.1:${port}`, port, close }))
+      })
+    }),
+    ({ close }) => Effect.sync(close)
   )
