@@ -15,11 +15,16 @@ const slow = new Set([
   "tells of a busy herd at most four times a second, each time the latest",
   "asks a herd of another process",
   "keeps the last 300 samples",
+  "what event streams tell is made once, however many read it",
   "Ctrl-C leaves nothing of the line, and the cursor where the next prompt belongs",
   "the summary of the program takes the place of the line",
   "logs, stdout and stderr come above the line, whole and in order"
 ])
 
-beforeEach((test) => {
-  if (slow.has(test.task.name)) test.skip()
+/** And these suites, whole. */
+const slowSuites = new Set(["in Chromium", "a client that takes its time", "a server that is attacked"])
+
+beforeEach(({ skip, task }) => {
+  if (slow.has(task.name) || task.name.startsWith("2,500 mutated requests")) skip()
+  for (let suite = task.suite; suite !== undefined; suite = suite.suite) if (slowSuites.has(suite.name)) skip()
 })

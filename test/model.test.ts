@@ -14,11 +14,11 @@ import { run } from "./model/run.ts"
 import { storm } from "./model/storm.ts"
 import { testClock } from "./model/time.ts"
 
-const { MODEL_PATH, MODEL_RUNS, MODEL_SEED = "1" } = process.env
-const timeout = MODEL_RUNS === undefined ? 120_000 : 24 * 3_600_000
+const { MODEL_PATH, MODEL_RUNS, MODEL_SEED = "1", MODEL_SHRINK } = process.env
 
 /** How many sequences to run: in so many by default, and more or fewer in proportion. */
 const runs = (usual: number) => Math.ceil(usual * Number(MODEL_RUNS ?? 2000) / 2000)
+const timeout = Math.max(6_000, 60 * runs(2000))
 
 const holdsForAll = async <A extends ReadonlyArray<unknown>>(
   numRuns: number,
@@ -29,7 +29,8 @@ const holdsForAll = async <A extends ReadonlyArray<unknown>>(
   const details = await fc.check(fc.asyncProperty(arbitrary, async (values) => void await check(...values)), {
     numRuns,
     seed,
-    ...(MODEL_PATH !== undefined && { path: MODEL_PATH, endOnFailure: true })
+    endOnFailure: MODEL_PATH !== undefined || MODEL_SHRINK === "false",
+    ...(MODEL_PATH !== undefined && { path: MODEL_PATH })
   })
   if (!details.failed) return
   const [values = []] = details.counterexample ?? []
