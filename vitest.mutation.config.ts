@@ -22,7 +22,7 @@ export default defineConfig({
   test: {
     include: files.map((name) => `test/${name}.test.ts`),
     setupFiles: "scripts/mutation.setup.ts",
-    testTimeout: 6_000,
+    testTimeout: 4_000,
     isolate: false,
     sequence: { sequencer: InOrder }
   }

@@ -107,7 +107,7 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     coverageAnalysis: "perTest",
     incremental: true,
     incrementalFile: `${reports}/${name}.json`,
-    // A test that waits for ever fails after 6 s; what blocks the thread is ended after this.
+    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this.
     timeoutMS: 4000,
     timeoutFactor: 1,
     // Vitest looks at no types.

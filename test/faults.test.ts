@@ -574,19 +574,20 @@ describe("a clock", () => {
   )
 
   /** Units are retried once, after so many milliseconds. */
-  const failingOnce = Effect.suspend(() => {
-    const started: Array<number> = []
-    const process = (millis: number) =>
-      Effect.suspend(() => {
-        started.push(millis)
-        return started.filter((other) => other === millis).length > 1 ? Effect.succeed(millis) : Effect.fail(millis)
-      })
-    const retry: Schedule.Schedule<unknown, number> = Schedule.recurs(1).pipe(
-      Schedule.zipRight(Schedule.identity<number>()),
-      Schedule.addDelay((millis) => millis)
-    )
-    return Effect.map(Herd.make({ process, retry, outcomes: "discard" }), (herd) => ({ herd, started }))
-  })
+  const failingOnce = (name: string) =>
+    Effect.suspend(() => {
+      const started: Array<number> = []
+      const process = (millis: number) =>
+        Effect.suspend(() => {
+          started.push(millis)
+          return started.filter((other) => other === millis).length > 1 ? Effect.succeed(millis) : Effect.fail(millis)
+        })
+      const retry: Schedule.Schedule<unknown, number> = Schedule.recurs(1).pipe(
+        Schedule.zipRight(Schedule.identity<number>()),
+        Schedule.addDelay((millis) => millis)
+      )
+      return Effect.map(Herd.make({ name, process, retry, outcomes: "discard" }), (herd) => ({ herd, started }))
+    })
 
   /** All times that a herd has measured. */
   const measured = (herd: string) =>
@@ -603,7 +604,7 @@ describe("a clock", () => {
     it.scoped(`of one's own that jumps ${name} leaves every retry its turn, at its time at the latest (G8)`, () =>
       Effect.gen(function*() {
         const { jump, on } = yield* jumpingClock
-        const { herd, started } = yield* on(failingOnce)
+        const { herd, started } = yield* on(failingOnce(`own clock ${name}`))
         yield* herd.sendAll([1_000, 2_000, 4_000])
         yield* turns
         yield* jump(millis)
@@ -622,7 +623,7 @@ describe("a clock", () => {
 
     it.scopedLive(`of the machine that is set ${name} moves no retry, and no time that is measured (G8)`, () =>
       Effect.gen(function*() {
-        const { herd, started } = yield* failingOnce
+        const { herd, started } = yield* failingOnce(`clock of the machine ${name}`)
         const monitor = yield* Monitor.make(herd)
         yield* Effect.acquireRelease(
           Effect.sync(() => vi.useFakeTimers({ toFake: ["Date"] })),
@@ -651,6 +652,7 @@ describe("a clock", () => {
     return logs.collect(Effect.gen(function*() {
       const { jump, on } = yield* jumpingClock
       const herd = yield* Herd.make({
+        name: "jumping",
         process: (n: number) => Effect.as(Effect.sleep("1 second"), n),
         outcomes: "discard"
       })
@@ -664,7 +666,7 @@ describe("a clock", () => {
         }
       }).pipe(Effect.provide(progress), on)
       // It stands still for as long as the jump hides.
-      assert.match(logs.lines.at(-1) ?? "", /^INFO \[herd\] 6 in 5\.0 s, 1\.2\/s$/)
+      assert.match(logs.lines.at(-1) ?? "", /^INFO \[jumping\] 6 in 5\.0 s, 1\.2\/s$/)
       for (const line of logs.lines) assert.notInclude(line, "-")
     }))
   })

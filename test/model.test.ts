@@ -18,7 +18,7 @@ const { MODEL_PATH, MODEL_RUNS, MODEL_SEED = "1", MODEL_SHRINK } = process.env
 
 /** How many sequences to run: in so many by default, and more or fewer in proportion. */
 const runs = (usual: number) => Math.ceil(usual * Number(MODEL_RUNS ?? 2000) / 2000)
-const timeout = Math.max(6_000, 60 * runs(2000))
+const timeout = Math.max(5_000, 60 * runs(2000))
 
 const holdsForAll = async <A extends ReadonlyArray<unknown>>(
   numRuns: number,
