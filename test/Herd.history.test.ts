@@ -145,7 +145,12 @@ describe("history", () => {
     ["null", Effect.fail(null), "null"],
     ["a symbol", Effect.fail(Symbol("s")), "Symbol(s)"],
     ["a plain object", Effect.fail({ _tag: "Gone", id: 3 }), "{\"_tag\":\"Gone\",\"id\":3}"],
-    ["a cyclic object", Effect.fail(cyclic), "a value of type object"],
+    ["a cyclic object", Effect.fail(cyclic), `${"{\"self\":".repeat(10).slice(0, 77)}...`],
+    ["bytes", Effect.fail(Buffer.alloc(9)), "an instance of Buffer"],
+    ["bytes in an object", Effect.fail({ got: new Uint8Array(9) }), "{\"got\":\"an instance of Uint8Array\"}"],
+    ["a bigint", Effect.fail(-12n), "-12n"],
+    ["a bigint of a million digits", Effect.fail(1n << 3_000_000n), "a bigint of more than 256 bits"],
+    ["a symbol of 10,000 characters", Effect.fail(Symbol("s".repeat(10_000))), `Symbol(${"s".repeat(70)}...`],
     ["an object whose every member throws", Effect.fail(hostile), "a value of type object"],
     ["an Error whose message throws", Effect.fail(silent), "{}"],
     ["an Error whose message is a number", Effect.fail(odd(42)), "Error"],
@@ -161,6 +166,28 @@ describe("history", () => {
     it.effect(`says of ${name}: ${message.slice(0, 50)}`, () =>
       Effect.map(messageOf(failure), (actual) => assert.strictEqual(actual, message)))
   }
+
+  it.effect("looks at no more of a failure than it may tell", () =>
+    Effect.gen(function*() {
+      let looks = 0
+      const counted = (inside: unknown) => ({
+        get n() {
+          looks++
+          return inside
+        },
+        toJSON() {
+          looks++
+          return Object.defineProperty({ key: inside }, "n", { get: () => looks++, enumerable: true })
+        }
+      })
+      const list = Array.from({ length: 100_000 }, () => counted([]))
+      const nested = counted(Array.from({ length: 100_000 }, () => counted(list)))
+      for (const failure of [list, nested, Object.fromEntries(list.entries()), { list }]) {
+        looks = 0
+        assert.match(yield* messageOf(Effect.fail(failure)), /^.{77}\.\.\.$/)
+        assert.isBelow(looks, 200)
+      }
+    }))
 
   it.effect("cuts no character in two", () =>
     Effect.gen(function*() {
