@@ -196,6 +196,13 @@ const main = Effect.gen(function*() {
   yield* Effect.provide(program(dir, values.out), Layer.provideMerge(ServerLive, HerdLive))
 })
 
+// Whoever reads what this says may have read enough, as `head` has: the work goes on.
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error
+  })
+}
+
 main.pipe(
   Effect.provide(NodeFileSystem.layer),
   Effect.catchAllCause((cause) =>

@@ -241,6 +241,22 @@ describe("checksum", () => {
     30_000
   )
 
+  it.scopedLive(
+    "finishes its work if nobody reads any more what it says, as behind `| head`",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const out = join(yield* folder, "sums")
+        fill(dir)
+        const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", "0"])
+        run.child.stdout?.destroy()
+        run.child.stderr?.destroy()
+        assert.strictEqual(yield* run.ended, 0)
+        assert.strictEqual(readFileSync(out, "utf8"), sha256sum(dir))
+      }),
+    30_000
+  )
+
   it.scopedLive("can be resized, and answers, while it runs; and starts with --size 0", () =>
     Effect.gen(function*() {
       const dir = yield* folder
