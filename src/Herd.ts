@@ -80,7 +80,7 @@ export interface Control {
 }
 
 /**
- * Runs units of work with bounded concurrency, live-resizable.
+ * Runs units of work with bounded concurrency, live-resizable. Its members work without it: `const { run } = yield* Crawler`.
  *
  * @since 0.1.0
  * @category models

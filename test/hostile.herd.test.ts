@@ -549,13 +549,20 @@ describe("an id of any text", () => {
 describe("members taken off a herd", () => {
   class Numbers extends Context.Tag("test/hostile/Numbers")<Numbers, AnyHerd>() {}
 
-  it.scoped("work where they are no methods", () =>
+  it.scoped("work without it", () =>
     Effect.gen(function*() {
-      const herd = yield* make
-      const { awaitIdle, close, pause, resume, size, state } = herd
-      yield* Effect.all([pause, resume, size, state, awaitIdle, close]).pipe(Effect.provideService(Numbers, herd))
-      assert.isTrue((yield* state).closed)
-    }))
+      const { awaitDrained, awaitIdle, close, pause, resume, settled, size, state } = yield* Numbers
+      const { grow, resize, run, send, sendAll, shrink, stream, trySend } = yield* Numbers
+      yield* Effect.all([pause, resize(4), shrink(2), grow(1), settled, resume])
+      assert.strictEqual(yield* size, 3)
+      assert.strictEqual(yield* Effect.flatMap(Effect.succeed(1), run), 2)
+      yield* Effect.forEach([1, 2], (n) => send(n))
+      yield* sendAll([3, 4])
+      assert.isTrue(yield* trySend(5))
+      assert.strictEqual(yield* Stream.runCount(stream(Stream.make(6, 7))), 2)
+      yield* Effect.all([awaitIdle, close, awaitDrained])
+      assert.strictEqual((yield* state).succeeded, 8)
+    }).pipe(Effect.provideServiceEffect(Numbers, make)))
 
   it.scoped("close twice, at once and again, without harm (G9)", () =>
     Effect.gen(function*() {

@@ -136,25 +136,20 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   // ---------------------------------------------------------------------------------------------------- giving work
 
-  send(body: In, options?: SendOptions): Effect.Effect<void, HerdClosed> {
-    return this.intake.send(body, options)
-  }
+  // Those of the public interface are functions of their own, so that they can be taken out: `const { run } = yield* Crawler`.
 
-  sendAll(bodies: Iterable<In>, options?: SendAllOptions): Effect.Effect<void, HerdClosed> {
-    return this.intake.sendAll(bodies, options)
-  }
+  readonly send = (body: In, options?: SendOptions): Effect.Effect<void, HerdClosed> => this.intake.send(body, options)
 
-  trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed> {
-    return this.intake.trySend(body, options)
-  }
+  readonly sendAll = (bodies: Iterable<In>, options?: SendAllOptions): Effect.Effect<void, HerdClosed> =>
+    this.intake.sendAll(bodies, options)
 
-  run(body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed> {
-    return this.intake.run(body, options)
-  }
+  readonly trySend = (body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed> =>
+    this.intake.trySend(body, options)
 
-  stream<E2, R2>(input: Stream.Stream<In, E2, R2>): Stream.Stream<Outcome<In, Out, E>, E2, R2> {
-    return this.intake.stream(input)
-  }
+  readonly run = (body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed> => this.intake.run(body, options)
+
+  readonly stream = <E2, R2>(input: Stream.Stream<In, E2, R2>): Stream.Stream<Outcome<In, Out, E>, E2, R2> =>
+    this.intake.stream(input)
 
   readonly close: Effect.Effect<void> = Effect.suspend(() => {
     if (this.backlog.closed) return Effect.void
@@ -223,8 +218,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return this.settings.maxSize
   }
 
-  resize(size: number, options?: ResizeOptions): Effect.Effect<void, InvalidSize> {
-    return Effect.suspend(() => {
+  readonly resize = (size: number, options?: ResizeOptions): Effect.Effect<void, InvalidSize> =>
+    Effect.suspend(() => {
       const from = this.crew.size
       const mode = options === undefined ? "graceful" : modeOf(options)
       if (!isSize(size, this.settings.maxSize)) return this.invalidSize(show(size))
@@ -236,19 +231,16 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       this.turn.begin()
       return size === from ? Effect.void : this.log(LogLevel.Debug, `resized from ${from} to ${size}`)
     })
-  }
 
-  grow(by: number): Effect.Effect<void, InvalidSize> {
-    return Effect.suspend(() =>
+  readonly grow = (by: number): Effect.Effect<void, InvalidSize> =>
+    Effect.suspend(() =>
       isSize(by, Infinity) ? this.resize(this.crew.size + by) : this.invalidSize(`${this.crew.size} + ${show(by)}`)
     )
-  }
 
-  shrink(by: number): Effect.Effect<void, InvalidSize> {
-    return Effect.suspend(() =>
+  readonly shrink = (by: number): Effect.Effect<void, InvalidSize> =>
+    Effect.suspend(() =>
       isSize(by, Infinity) ? this.resize(this.crew.size - by) : this.invalidSize(`${this.crew.size} - ${show(by)}`)
     )
-  }
 
   get settled(): Effect.Effect<void> {
     return this.crew.settled.await
