@@ -3,13 +3,13 @@
  */
 import { FetchHttpClient, HttpLayerRouter, HttpServer } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Stream } from "effect"
+import { Cause, Context, Effect, Layer, Logger, Stream } from "effect"
 import { Herd, type HerdApi, HerdClient, HerdError, HerdRouter } from "gofherd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
 import type { RequestListener } from "node:http"
-import { assertExpected, forEachKind, type Kind, kinds, type Place, strings } from "./utils/hostile.ts"
-import { pretend } from "./utils/http.ts"
+import { assertExpected, forEachKind, hostile, type Kind, kinds, type Place, strings } from "./utils/hostile.ts"
+import { ask, pretend } from "./utils/http.ts"
 import { pretty } from "./utils/pretty.ts"
 
 const made = Herd.make<unknown, unknown>({ process: Effect.succeed })
@@ -132,6 +132,53 @@ describe("HerdServer.layer", () => {
       )
     }
   })
+})
+
+describe("units that end in hostile ways", () => {
+  it.scopedLive(
+    "can be watched over HTTP and traced: what is served is what it is said to be",
+    () =>
+      Effect.gen(function*() {
+        const ids: ReadonlyArray<string> = strings.map((kind) => String(hostile[kind]()))
+        const attributes = new Set<string>()
+        const herd = yield* Herd.make<unknown, unknown, unknown>({
+          name: "hostile",
+          process: (end) =>
+            Effect.flatMap(Effect.currentSpan, (span) => {
+              for (const [key, value] of span.attributes) attributes.add(`${key}: ${typeof value}`)
+              return (end as () => Effect.Effect<unknown, unknown>)()
+            }).pipe(Effect.orDie),
+          tracing: true
+        })
+        const context = yield* Layer.build(HerdServer.layer({ herds: [Effect.succeed(herd)], port: 0 }))
+        const { url } = Context.get(context, HerdServer.HerdServer)
+        const client = yield* clientOf({ baseUrl: url })
+        let failed = 0
+        yield* forEachKind((value, kind) =>
+          Effect.gen(function*() {
+            const ends = [
+              () => Effect.failCause(Cause.fail(value)),
+              () => Effect.failCause(Cause.die(value)),
+              () => value
+            ]
+            for (const end of ends) yield* Effect.exit(herd.run(end, { id: ids[failed++ % ids.length] }))
+            const state = yield* client.herd("hostile")
+            assert.strictEqual(state.failed, failed, kind)
+            assert.lengthOf(state.failures, Math.min(failed, 20))
+            for (const { message } of state.failures) assert.isAtMost(message.length, 300)
+            const [event] = yield* Stream.runCollect(Stream.take(client.changes("hostile"), 1))
+            assert.strictEqual(event?.failed, failed, kind)
+          })
+        )
+        assert.include((yield* ask(`${url}/metrics`)).text, `gofherd_failure_total{herd="hostile"} ${failed}\n`)
+        assert.sameMembers([...attributes], [
+          "gofherd.herd: string",
+          "gofherd.work.id: string",
+          "gofherd.work.attempt: number"
+        ])
+      }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))),
+    20_000
+  )
 })
 
 const clientOf = (options: HerdClient.Options) => Effect.provide(HerdClient.make(options), FetchHttpClient.layer)
