@@ -10,8 +10,9 @@ import {
   Fiber,
   FiberId,
   FiberRef,
-  type Metric,
+  Metric,
   MetricLabel,
+  Record,
   Runtime,
   Schedule,
   Scope,
@@ -54,6 +55,7 @@ export class World {
   private readonly scope = Effect.runSync(Scope.make())
   private readonly inside = new Map<number, Deferred.Deferred<number, Failure>>()
   private readonly children = new Map<number, Set<object>>()
+  private readonly figures: () => Figures
   private readonly before: Figures
   private readonly watcher: Fiber.RuntimeFiber<void>
   private readonly drained: Fiber.RuntimeFiber<void>
@@ -70,7 +72,8 @@ export class World {
     this.runtime = runtime
     this.largest = config.size
     this.herd = this.now(Scope.extend(Herd.make(this.options()), this.scope))
-    this.before = figures(this.herd.name)
+    this.figures = figuresOf(this.herd.name)
+    this.before = this.figures()
     this.watcher = this.fork(Stream.runForEach(this.herd.changes, (state) => Effect.sync(() => this.latest = state)))
     this.drained = this.fork(this.herd.awaitDrained)
     this.idle = this.fork(this.herd.awaitIdle)
@@ -359,7 +362,7 @@ export class World {
 
   /** By how much the herd's metrics have changed since it was made; gauges as they are. */
   metrics(): Figures {
-    const now = figures(this.herd.name)
+    const now = this.figures()
     for (const name of COUNTED) now[name] -= this.before[name]
     return now
   }
@@ -392,25 +395,33 @@ const COUNTED = [
 ] as const
 type Figures = Record<typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "paused", number>
 
-const figures = (herd: string): Figures => {
-  const labels = [MetricLabel.make("herd", herd)]
-  const count = (metric: Metric.Metric.Counter<number>) => metric.unsafeValue(labels).count
-  const gauge = (metric: Metric.Metric.Gauge<number>) => metric.unsafeValue(labels).value
-  return {
-    success: count(HerdMetrics.success),
-    retry: count(HerdMetrics.retry),
-    failure: count(HerdMetrics.failure),
-    interrupted: count(HerdMetrics.interrupted),
-    resizes: count(HerdMetrics.resizes),
-    acquireFailures: count(HerdMetrics.acquireFailures),
-    attempts: HerdMetrics.attemptDuration.unsafeValue(labels).count,
-    waits: HerdMetrics.wait.unsafeValue(labels).count,
-    size: gauge(HerdMetrics.size),
-    running: gauge(HerdMetrics.running),
-    queued: gauge(HerdMetrics.queued),
-    retrying: gauge(HerdMetrics.retrying),
-    paused: gauge(HerdMetrics.paused)
+/** Reads a herd's metrics. What takes longest is to find them, which is done once. */
+const figuresOf = (herd: string): () => Figures => {
+  const found = <Kind, In, Out>(metric: Metric.Metric<Kind, In, Out>) => {
+    const tagged = Metric.taggedWithLabels(metric, [MetricLabel.make("herd", herd)])
+    return () => tagged.unsafeValue([])
   }
+  const counters = {
+    success: found(HerdMetrics.success),
+    retry: found(HerdMetrics.retry),
+    failure: found(HerdMetrics.failure),
+    interrupted: found(HerdMetrics.interrupted),
+    resizes: found(HerdMetrics.resizes),
+    acquireFailures: found(HerdMetrics.acquireFailures),
+    attempts: found(HerdMetrics.attemptDuration),
+    waits: found(HerdMetrics.wait)
+  }
+  const gauges = {
+    size: found(HerdMetrics.size),
+    running: found(HerdMetrics.running),
+    queued: found(HerdMetrics.queued),
+    retrying: found(HerdMetrics.retrying),
+    paused: found(HerdMetrics.paused)
+  }
+  return () => ({
+    ...Record.map(counters, (counter) => counter().count),
+    ...Record.map(gauges, (gauge) => gauge().value)
+  })
 }
 
 /** What became of somebody who waits: `undefined` while he does. */
