@@ -150,24 +150,40 @@ export const longRuns: Readonly<Record<string, LongRun>> = {
   "herds made and closed": { count: 10_000, limit: 128, make: herds(() => "herds", false) },
   "units through one herd": { count: 5_000_000, limit: 1, make: units },
   "streams ended early": { count: 8_000, limit: 512, make: streams },
-  "herds, each of a new name": { count: 4_000, limit: 20_000, series: 13, make: herds((n) => `herd ${n}`, true) },
+  "herds, each of a new name": { count: 4_000, limit: 12_000, series: 13, make: herds((n) => `herd ${n}`, true) },
   "runs cancelled in a pause": { count: 48_000, limit: 16, make: cancelledInPause }
 }
 
-/** Remembers an object of one field for each, which is 32 bytes: what the measuring has to find. */
-const leaking = (run: LongRun): LongRun => ({
+/** What the measuring has to find. */
+export interface Planted extends LongRun {
+  /** So many bytes of each are remembered. */
+  readonly bytes: number
+  /** It is found to within so many. */
+  readonly within: number
+}
+
+/** Remembers objects of one field, of 32 bytes. */
+const leaking = (run: Planted): Planted => ({
   ...run,
   make: Effect.map(run.make, (batch) => {
     let last: object | undefined
     return (count, from) =>
       Effect.map(batch(count, from), () => {
-        for (let n = 0; n < count; n++) last = { last }
+        for (let n = 0; n < count * run.bytes / 32; n++) last = { last }
       })
   })
 })
 
-export const planted: Readonly<Record<string, LongRun>> = {
-  "units, each remembered": leaking({ count: 500_000, limit: 1, make: units })
+export const planted: Readonly<Record<string, Planted>> = {
+  "units, each remembered": leaking({ count: 500_000, limit: 1, bytes: 32, within: 8, make: units }),
+  "herds, a part of each remembered": leaking({
+    count: 4_000,
+    limit: 128,
+    bytes: 1024,
+    within: 384,
+    make: herds(() => "herds", false)
+  }),
+  "streams, a part of each remembered": leaking({ count: 4_000, limit: 512, bytes: 2048, within: 768, make: streams })
 }
 
 /** How many times the heap is looked at, at even intervals: a divisor of every count. */
