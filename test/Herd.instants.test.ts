@@ -13,16 +13,16 @@ const STEPS = 120
 /** Suspends, once, the fiber that makes the n-th step, and calls at that instant. */
 class Instant implements Scheduler.Scheduler {
   private left = 0
-  private call: () => void = () => {}
+  private call: (fiber: Fiber.RuntimeFiber<unknown, unknown>) => void = () => {}
 
-  after(steps: number, call: () => void): void {
+  after(steps: number, call: (fiber: Fiber.RuntimeFiber<unknown, unknown>) => void): void {
     this.left = steps
     this.call = call
   }
 
   shouldYield(fiber: Fiber.RuntimeFiber<unknown, unknown>): number | false {
     if (this.left === 0 || --this.left > 0) return Scheduler.defaultScheduler.shouldYield(fiber)
-    this.call()
+    this.call(fiber)
     return 0
   }
 
@@ -43,7 +43,7 @@ const atEveryInstant = (
       never,
       Scope.Scope
     >
-    readonly at: (act: () => void) => void
+    readonly at: (act: (gopher: Fiber.RuntimeFiber<unknown, unknown>) => void) => void
     /** It is not going to be that instant any more. */
     readonly over: Effect.Effect<void>
   }) => Effect.Effect<void, unknown, Scope.Scope>
@@ -192,6 +192,25 @@ describe("at any instant", () => {
       yield* balanced(herd)
       assert.strictEqual(yield* herd.run(9), 9)
     }))
+
+  for (const capacity of [0, 1, 1024]) {
+    atEveryInstant(
+      `a gopher's fiber may be interrupted by a stranger: another one goes on, and every unit settles, with capacity ${capacity} (G2, G7)`,
+      ({ at, make, over }) =>
+        Effect.gen(function*() {
+          const { herd, started } = yield* make({ capacity })
+          at((gopher) => gopher.unsafeInterruptAsFork(gopher.id()))
+          yield* Effect.fork(herd.sendAll([1, 2, 3]))
+          yield* over
+          yield* herd.awaitIdle
+          const { accepted, interrupted, succeeded } = yield* balanced(herd)
+          assert.deepStrictEqual([accepted, interrupted + succeeded], [3, 3])
+          assert.isAtMost(interrupted, 1)
+          assert.deepStrictEqual(started.toSorted(), Array.from(new Set(started)).toSorted(), "none starts twice")
+          assert.strictEqual(yield* herd.run(4), 4)
+        })
+    )
+  }
 
   it.scoped("an idle gopher's fiber may be interrupted by a stranger: another one takes its place (G7)", () =>
     Effect.gen(function*() {

@@ -127,7 +127,8 @@ describe("Backlog", () => {
       retrying: () => 0,
       places: () => Infinity,
       now: () => now,
-      onWork: () => signals++
+      onWork: () => signals++,
+      onTaken: () => {}
     })
     return { backlog, tick: () => now++, signals: () => signals }
   }

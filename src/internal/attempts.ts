@@ -98,17 +98,14 @@ export class Attempts<In, Out, E, R> {
     unit: Unit<In, Out, E> | Nothing
   ): Effect.Effect<Out, E, R> | undefined {
     if (unit === Nothing) return undefined
-    this.backlog.taken--
     const job = Job.is(unit) ? unit : undefined
-    if (job?.cancelled === true) {
-      this.interruptWaiting(job)
+    // The world may have changed while the fiber was on its way here: the unit was cancelled, the gopher retired, the herd paused.
+    if (job?.cancelled === true || !this.mayStart(gopher)) {
+      this.giveBack(gopher, unit)
       return undefined
     }
-    // The world may have changed while the fiber was on its way here: it was retired, the herd paused, or shrunk.
-    if (!this.mayStart(gopher)) {
-      this.backlog.putBack(unit)
-      return undefined
-    }
+    gopher.held = Nothing
+    this.backlog.taken--
     const work = this.begin(gopher, unit, job)
     this.onStarted()
     let attempt: Effect.Effect<Out, E, R>
@@ -149,8 +146,9 @@ export class Attempts<In, Out, E, R> {
     })
   }
 
-  /** The gopher's fiber has ended in the middle of a unit. */
+  /** The gopher's fiber has ended, perhaps in the middle of a unit, or about to begin one. */
   abandoned(gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>): void {
+    if (gopher.held !== Nothing) return this.giveBack(gopher, gopher.held)
     if (gopher.work === undefined) return
     if (gopher.finish !== undefined) return gopher.finish()
     if (gopher.putBack && !this.stopping && gopher.job?.cancelled !== true) {
@@ -160,6 +158,14 @@ export class Attempts<In, Out, E, R> {
     }
     const cause = Exit.isFailure(exit) ? exit.cause : interruption
     this.settle(gopher, this.conclude(gopher, Exit.failCause(cause)))
+  }
+
+  /** The gopher does not begin the unit that it has taken. */
+  private giveBack(gopher: Gopher<In, Out, E>, unit: Unit<In, Out, E>): void {
+    gopher.held = Nothing
+    this.backlog.taken--
+    if (Job.is(unit) && unit.cancelled) this.interruptWaiting(unit)
+    else this.backlog.putBack(unit)
   }
 
   /** A unit that no gopher has is not going to be processed. */

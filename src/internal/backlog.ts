@@ -129,6 +129,7 @@ export class Backlog<In, Out, E>
   private readonly places: () => number
   private readonly now: () => number
   private readonly onWork: () => void
+  private readonly onTaken: (unit: Unit<In, Out, E>) => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
   private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
   private top: Lane<Unit<In, Out, E>>
@@ -152,12 +153,15 @@ export class Backlog<In, Out, E>
     readonly now: () => number
     /** There is something to take. */
     readonly onWork: () => void
+    /** The fiber that runs now has taken this unit. */
+    readonly onTaken: (unit: Unit<In, Out, E>) => void
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
     this.places = options.places
     this.now = options.now
     this.onWork = options.onWork
+    this.onTaken = options.onTaken
     this.top = this.lane(0)
   }
 
@@ -313,12 +317,18 @@ export class Backlog<In, Out, E>
   }
 
   poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
+    let unit: Unit<In, Out, E>
     if (this.waiting > 0) {
       this.waiting--
-      this.taken++
-      return this.next()
+      unit = this.next()
+    } else if (this.available > 0) {
+      unit = this.handOver()
+    } else {
+      return Nothing
     }
-    return this.limit === 0 ? this.handOver() : Nothing
+    this.taken++
+    this.onTaken(unit)
+    return unit
   }
 
   pollUpTo(limit: number): Chunk.Chunk<Unit<In, Out, E>> {
@@ -380,11 +390,9 @@ export class Backlog<In, Out, E>
   }
 
   /** Capacity 0: the gopher takes from the first sender. */
-  private handOver(): Unit<In, Out, E> | Nothing {
-    if (this.available === 0) return Nothing
+  private handOver(): Unit<In, Out, E> {
     const unit = this.nextOfSenders()
     this.accepted++
-    this.taken++
     this.entered = this.now()
     if (Job.is(unit)) unit.phase = "taken"
     return unit

@@ -2,6 +2,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
 import { Condition } from "./condition.ts"
 import { Gopher } from "./gopher.ts"
 
@@ -92,8 +93,7 @@ export class Crew<In, Out, E> {
   /** Interrupts what the gopher is at, if anything; its fiber ends. */
   interrupt(gopher: Gopher<In, Out, E>): void {
     this.retire(gopher)
-    // Between two units the fiber may hold one that it has taken and not begun, which would be lost: it looks at
-    // `retired` before it begins. Nobody else has this fiber, so nobody else can interrupt it there.
+    // Between two units it looks at `retired` by itself.
     if (gopher.work !== undefined) gopher.fiber?.unsafeInterruptAsFork(FiberId.none)
   }
 
@@ -101,6 +101,12 @@ export class Crew<In, Out, E> {
   forked(parent: Fiber.RuntimeFiber<unknown, unknown>): void {
     const gopher = this.gophers.get(parent)
     if (gopher !== undefined) gopher.forked = true
+  }
+
+  /** The gopher whose fiber runs now. */
+  get current(): Gopher<In, Out, E> | undefined {
+    const fiber = Fiber.getCurrentFiber()
+    return Option.isNone(fiber) ? undefined : this.gophers.get(fiber.value)
   }
 
   /** The ids of the units that are being processed. */

@@ -9,7 +9,7 @@ import * as Scope from "effect/Scope"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
-import type { Nothing } from "./backlog.ts"
+import { Nothing } from "./backlog.ts"
 import { InitialRefs } from "./isolation.ts"
 import type { Job, Unit } from "./job.ts"
 import { show } from "./show.ts"
@@ -20,6 +20,8 @@ import { show } from "./show.ts"
  * @internal
  */
 export class Gopher<In, Out, E> {
+  /** The unit that it has taken and not begun: its fiber may be suspended there, and ended by a stranger. */
+  held: Unit<In, Out, E> | Nothing = Nothing
   /** The attempt it is at, and the job if the unit has one. */
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined

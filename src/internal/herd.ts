@@ -277,6 +277,11 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
 
   // ---------------------------------------------------------------------------------------------------- gophers
 
+  taken(unit: Unit<In, Out, E>): void {
+    const gopher = this.crew.current
+    if (gopher !== undefined) gopher.held = unit
+  }
+
   wants(gopher: Gopher<In, Out, E>): boolean {
     return this.crew.wants(gopher)
   }
@@ -460,7 +465,8 @@ const assemble = <In, Out, E, R>(
       retrying: () => herd.attempts.backoffs.size,
       places: () => herd.places,
       now: () => turn.now,
-      onWork: () => herd.signal()
+      onWork: () => herd.signal(),
+      onTaken: (unit) => herd.taken(unit)
     })
     const queue = yield* Queue.make<Unit<In, Out, E> | Nothing>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }
