@@ -17,7 +17,11 @@ describe("docs/reliability.md", () => {
       source.matchAll(new RegExp(`^(?:describe|layer)\\b.*\\(${string}, \\(`, "gm")),
       ({ groups, index }) => ({ name: text(groups?.["name"] ?? ""), index })
     )
-    const tests = source.matchAll(new RegExp(`^(?<indent> *)(?:it|test)(?:\\.\\w+)*\\(\\s*${string}`, "gm"))
+    // One that does not run is as good as none.
+    assert.notMatch(source, /^ *(?:describe|it)(?:\.\w+)*\.(?:skip|todo|fails|only)\b/m, file)
+    const tests = source.matchAll(
+      new RegExp(`^(?<indent> *)(?:it|test|atEveryInstant)(?:\\.\\w+)*\\(\\s*${string}`, "gm")
+    )
     return Array.from(tests, ({ groups, index }) => {
       const name = text(groups?.["name"] ?? "")
       const block = blocks.findLast((block) => block.index < index)
