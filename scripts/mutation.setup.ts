@@ -6,7 +6,6 @@ import { beforeEach } from "vitest"
  * mutated, and count as kills.
  */
 const slow = new Set([
-  "is handed over at least about every 10 ms while 300,000 synchronous units go through",
   "is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)",
   "runs ten thousand units at once if they are there (G1, G5)",
   "a hundred thousand failures in a row need no more stack than one",

@@ -165,11 +165,18 @@ export class Intake<In, Out, E> {
 
   /** Enters units as there is room, until there are no more; takes one more than fits, and suspends with it. */
   private enterAll(next: () => { readonly unit: Unit<In, Out, E> } | undefined): Effect.Effect<void, HerdClosed> {
-    const { backlog, queue } = this.host
+    const { backlog, queue, turn } = this.host
     let accepted = 0
     let exhausted = false
+    let full = false
     // Entering and counting is one step: between two of them the herd may be closed.
     const enterBatch = () => {
+      // With a queue that takes a million there is nothing else to suspend for.
+      if (full && turn.spent) {
+        full = false
+        return turn.passed
+      }
+      full = false
       if (backlog.closed) return this.closed(accepted)
       for (let n = 0; n < BATCH; n++) {
         const entry = next()
@@ -184,6 +191,7 @@ export class Intake<In, Out, E> {
         }
         accepted++
       }
+      full = true
       return Exit.void
     }
     return Effect.whileLoop({ while: () => !exhausted, body: enterBatch, step: () => {} })

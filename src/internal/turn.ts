@@ -1,3 +1,5 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import { Round } from "./round.ts"
 
 /** Milliseconds that a herd keeps the event loop at a time. */
@@ -50,6 +52,21 @@ export class Turn extends Round {
     this.used = true
     return now
   }
+
+  /** Has the turn taken its share, whatever it was used for? */
+  get spent(): boolean {
+    return clock.now() - this.now > SLICE
+  }
+
+  /** Waits for its end. */
+  readonly passed: Effect.Effect<void> = Effect.async<void>((resume) => {
+    this.begin()
+    const stop = this.atEnd(() => {
+      stop()
+      resume(Exit.void)
+    })
+    return Effect.sync(stop)
+  })
 
   private readonly end = () => {
     this.open = false
