@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Chunk, Deferred, Effect, Exit, Fiber, LogLevel, Metric, Stream, TestClock } from "effect"
+import { Chunk, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Metric, Stream, TestClock } from "effect"
 import { Herd, HerdMetrics } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
@@ -154,6 +154,31 @@ describe("a gopher that owns a resource", () => {
       assert.strictEqual(count, 4)
     }))
   })
+
+  it.scoped("is tried again after 30 s at the most, however often it has failed", () =>
+    Effect.gen(function*() {
+      let attempts = 0
+      yield* Herd.make({
+        gopher: Effect.suspend(() => {
+          attempts++
+          return Effect.dieMessage("no luck")
+        })
+      }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
+      yield* turns
+      for (let millis = 100; millis < 30_000; millis *= 2) {
+        yield* TestClock.adjust(millis)
+        yield* turns
+      }
+      const before = attempts
+      for (let n = 1; n <= 3; n++) {
+        yield* TestClock.adjust("29 seconds")
+        yield* turns
+        assert.strictEqual(attempts, before + n - 1)
+        yield* TestClock.adjust("1 second")
+        yield* turns
+        assert.strictEqual(attempts, before + n)
+      }
+    }))
 
   it.scoped("takes nothing from trySend by hand-off before it has its resource (G4)", () =>
     Effect.gen(function*() {

@@ -50,9 +50,11 @@ describe("history", () => {
         retry: Schedule.recurs(2),
         outcomes: "discard"
       })
+      const before = Date.now()
       yield* herd.send(1, { id: "first" })
       yield* herd.awaitIdle
       const { failures } = yield* herd.history
+      for (const { at } of failures) assert.isTrue(at.getTime() >= before && at.getTime() <= Date.now())
       assert.deepStrictEqual(failures.map(({ attempts, id, message }) => ({ attempts, id, message })), [
         { attempts: 3, id: "first", message: "odd 1" }
       ])

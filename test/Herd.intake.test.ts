@@ -508,21 +508,38 @@ describe("stream", () => {
   it.scoped("ended early, cancels what it still has in the herd: queued, running and retrying (G11)", () =>
     Effect.gen(function*() {
       const stage = makeStage()
-      const herd = yield* Herd.make({ process: stage.process, size: 2 })
+      const herd = yield* Herd.make({ process: stage.process, size: 2, retry: Schedule.spaced("1 hour") })
       const first = yield* Effect.fork(Stream.runHead(herd.stream(Stream.range(1, 100))))
       yield* turns
+      yield* stage.fail(2, "later")
+      assert.strictEqual((yield* herd.state).retrying, 1)
       yield* stage.succeed(1)
       const head = yield* Fiber.join(first)
       assert.strictEqual(Option.getOrThrow(head).work.body, 1)
       yield* turns
-      const { interrupted, queued, running, succeeded } = yield* herd.state
-      assert.deepStrictEqual({ interrupted, queued, running, succeeded }, {
+      const { interrupted, queued, retrying, running, succeeded } = yield* herd.state
+      assert.deepStrictEqual({ interrupted, queued, retrying, running, succeeded }, {
         interrupted: 99,
         queued: 0,
+        retrying: 0,
         running: 0,
         succeeded: 1
       })
-      assert.deepStrictEqual(stage.interrupted.toSorted(), [2, 3])
+      assert.deepStrictEqual(stage.interrupted.toSorted(), [3, 4])
+    }))
+
+  it.scoped("has at most 1024 units in the herd or unread (G4)", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), size: 0, capacity: 10_000 })
+      yield* Effect.fork(Stream.runForEachChunk(herd.stream(Stream.range(1, 5_000)), () => Effect.never))
+      yield* turns
+      assert.strictEqual((yield* herd.state).accepted, 1_024)
+      yield* herd.resize(1)
+      yield* Effect.repeatN(turns, 50)
+      const { accepted, succeeded } = yield* herd.state
+      assert.strictEqual(succeeded, accepted)
+      // The reader has taken a first chunk, and is stuck with it.
+      assert.isAtMost(accepted, 2 * 1_024)
     }))
 
   it.scoped("takes no more of its input while its reader is behind (G4), and holds up nobody else", () =>

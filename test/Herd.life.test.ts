@@ -309,16 +309,21 @@ describe("the closing of the scope (G10)", () => {
       assert.instanceOf(yield* Effect.flip(herd.run(5)), HerdError.HerdClosed)
     }))
 
-  it.effect("of a herd of size 0 or paused loses no unit's settlement", () =>
-    Effect.gen(function*() {
-      const { close, herd } = yield* scoped(Herd.make({ process: Effect.succeed<number>, size: 0 }))
-      yield* herd.sendAll([1, 2, 3])
-      yield* close
-      assert.strictEqual((yield* herd.state).interrupted, 3)
-      yield* herd.awaitDrained
-      yield* herd.resize(5)
-      assert.strictEqual((yield* herd.state).live, 0)
-    }))
+  for (const [name, size, paused] of [["of size 0", 0, false], ["that is paused", 2, true]] as const) {
+    it.effect(`of a herd ${name} loses no unit's settlement`, () =>
+      Effect.gen(function*() {
+        const { close, herd } = yield* scoped(Herd.make({ process: Effect.succeed<number>, size }))
+        if (paused) yield* herd.pause
+        yield* herd.sendAll([1, 2, 3])
+        yield* close
+        assert.strictEqual((yield* herd.state).interrupted, 3)
+        yield* herd.awaitDrained
+        yield* herd.resize(5)
+        yield* herd.resume
+        yield* turns
+        assert.include(yield* herd.state, { live: 0, succeeded: 0 })
+      }))
+  }
 })
 
 describe("state", () => {

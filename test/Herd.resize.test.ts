@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, TestClock } from "effect"
 import { Herd, HerdError } from "gofherd"
+import { vi } from "vitest"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -53,6 +54,23 @@ describe("resize up", () => {
       assert.isFalse(nextTurn)
       while (stage.started.length < 8) yield* turns
       assert.deepStrictEqual(stage.running, range(1, 8))
+    }))
+
+  it.scoped("starts all of the queued work that the size allows in that turn, unless it takes more than 8 ms (G5, G13)", () =>
+    Effect.gen(function*() {
+      const now = performance.now()
+      const clock = vi.spyOn(performance, "now").mockImplementation(() => now)
+      yield* Effect.addFinalizer(() => Effect.sync(() => clock.mockRestore()))
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, size: 0, outcomes: "discard" })
+      yield* herd.sendAll(range(1, 300))
+      yield* turns
+      let nextTurn = false
+      setImmediate(() => nextTurn = true)
+      yield* herd.resize(200)
+      while (stage.started.length < 200 && !nextTurn) yield* Effect.yieldNow()
+      assert.strictEqual(stage.started.length, 200)
+      assert.isFalse(nextTurn)
     }))
 
   it.scoped("to ten thousand returns at once and makes no gopher without work (G5)", () =>

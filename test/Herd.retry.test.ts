@@ -398,4 +398,39 @@ describe("retry (G8)", () => {
       assert.deepStrictEqual(works, [1, 2, 3].map((attempt) => ({ id: "job", body: "x", attempt, priority: 2 })))
       assert.isTrue(Duration.isDuration(outcome?.duration))
     }))
+
+  it.scopedLive("counts the time of all attempts, and not that of the waiting between them, as the outcome's duration", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: (_: string, { attempt }) =>
+          Effect.zipRight(Effect.sleep("30 millis"), attempt < 3 ? Effect.fail("not yet") : Effect.void),
+        retry: Schedule.intersect(Schedule.recurs(2), Schedule.spaced("300 millis"))
+      })
+      const began = performance.now()
+      yield* herd.send("x")
+      yield* herd.close
+      const [outcome] = Chunk.toReadonlyArray(yield* Stream.runCollect(herd.outcomes))
+      const millis = Duration.toMillis(outcome?.duration ?? 0)
+      // A timer may be early by one.
+      assert.isAtLeast(millis, 3 * 29)
+      assert.isAtMost(millis, performance.now() - began - 2 * 299)
+    }))
+
+  it.scoped("tells onRetry how long the unit is going to wait", () =>
+    Effect.gen(function*() {
+      const delays: Array<number> = []
+      const herd = yield* Herd.make({
+        process: () => Effect.fail("no"),
+        retry: Schedule.intersect(Schedule.recurs(3), Schedule.exponential("100 millis")),
+        onRetry: ({ delay }) => Effect.sync(() => delays.push(Duration.toMillis(delay))),
+        outcomes: "discard"
+      })
+      yield* herd.send(1)
+      yield* turns
+      for (let n = 0; n < 3; n++) {
+        yield* TestClock.adjust("1 second")
+        yield* turns
+      }
+      assert.deepStrictEqual(delays, [100, 200, 400])
+    }))
 })

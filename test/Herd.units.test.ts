@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
   Chunk,
+  Context,
   Deferred,
   Effect,
   Exit,
@@ -462,13 +463,19 @@ describe("callbacks (G14)", () => {
 
   it.scoped("may use services of their own", () =>
     Effect.gen(function*() {
-      const logged: Array<unknown> = []
+      class Ledger extends Context.Tag("test/Ledger")<Ledger, Array<string>>() {}
+      const note = ({ status }: { readonly status: string }) =>
+        Effect.asVoid(Effect.map(Ledger, (ledger) => ledger.push(status)))
+      const ledger: Array<string> = []
       const herd = yield* Herd.make({
-        process: (n: number) => Effect.succeed(n),
-        onSuccess: ({ work }) => Effect.asVoid(Effect.map(Effect.clock, () => logged.push(work.body)))
-      })
-      yield* herd.run(3)
-      assert.deepStrictEqual(logged, [3])
+        process: (n: number, { attempt }) => n === 1 || attempt > 1 && n === 2 ? Effect.succeed(n) : Effect.fail("no"),
+        retry: Schedule.recurs(1),
+        onSuccess: note,
+        onRetry: note,
+        onFailure: note
+      }).pipe(Effect.provideService(Ledger, ledger))
+      for (const n of [1, 2, 3]) yield* Effect.exit(herd.run(n))
+      assert.deepStrictEqual(ledger, ["success", "retry", "success", "retry", "failure"])
     }))
 })
 
