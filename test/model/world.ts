@@ -252,7 +252,12 @@ export class World {
         default: {
           const [body] = bodies
           if (body === undefined) throw new Error(`expected a unit to ${kind}, got none`)
-          return herd[kind](body, options)
+          if (kind !== "run") return herd[kind](body, options)
+          return Effect.map(herd.run(body, options), (result) =>
+            this.guard(() => {
+              this.look()
+              same("result", result, body.n)
+            }))
         }
       }
     }
@@ -283,6 +288,7 @@ export class World {
 
   deliver(to: Map<number, Outcome.Outcome.Status>, { exit, status, work }: AnyOutcome): void {
     this.guard(() => {
+      this.look()
       holds(!to.has(work.body.n), `unit ${work.body.n} settled twice (G2)`)
       if (Exit.isSuccess(exit)) same("result", exit.value, work.body.n)
     })
