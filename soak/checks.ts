@@ -207,6 +207,19 @@ export const slow = (what: string, { count, crowd, p99, processorP99 }: Times): 
 }
 
 /**
+ * How late the event loop comes to a timer, in milliseconds: seen were 43 at the 99th percentile. A herd keeps it for 8 at a time, and
+ * a collection of the whole heap for 100.
+ */
+const MOST_DELAY_MILLIS = 200
+
+/** Only where it has the processors to itself. */
+export const late = ({ crowd, p99 }: Pick<Times, "crowd" | "p99">): Complaints =>
+  complain(
+    crowd <= CROWDED && p99 > MOST_DELAY_MILLIS
+      && `expected an event loop late by ${MOST_DELAY_MILLIS} ms at most at the 99th percentile, got ${Math.round(p99)}`
+  )
+
+/**
  * Everything that the herds and their server hold is bounded: some hundred units, 300 samples and 20 failures of each herd, 256
  * connections. When warm that is there, and what comes and goes of it, with what fetch keeps of connections, is a few MB. 100 B lost with
  * each of half a million units would be 50 MB.

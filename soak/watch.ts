@@ -5,6 +5,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks"
 import {
   growing,
   type HeapSample,
+  late,
   metricsOf,
   metricsOff,
   MOST_FIBERS,
@@ -176,5 +177,6 @@ export class Watch {
         processorP99: processorMicros.percentile(99) / 1e3
       })
     )
+    this.violations.addAll("event loop", late({ crowd: this.crowd, p99: this.delay.percentile(99) / 1e6 }))
   }
 }

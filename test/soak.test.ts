@@ -281,6 +281,14 @@ describe("its limits", () => {
     assert.deepStrictEqual(checks.slow("answers", { ...times, count: 50, p99: 3_000 }), [])
   })
 
+  it("of time see an event loop that is held up", () => {
+    assert.deepStrictEqual(checks.late({ crowd: 0.5, p99: 43 }), [])
+    assert.deepStrictEqual(checks.late({ crowd: 0.5, p99: 201 }), [
+      "expected an event loop late by 200 ms at most at the 99th percentile, got 201"
+    ])
+    assert.deepStrictEqual(checks.late({ crowd: 5, p99: 8_000 }), [])
+  })
+
   it("of memory see a heap that has grown too much, and one that grows and grows", () => {
     const samples = (minutes: number, megabytesEach: number) =>
       Array.from({ length: minutes + 1 }, (_, minute) => ({ minute, bytes: (60 + minute * megabytesEach) * 2 ** 20 }))
