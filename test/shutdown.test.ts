@@ -45,6 +45,7 @@ let alone = 0
 beforeAll(async () => {
   const { end, millis } = await Effect.runPromise(Effect.scoped(Effect.flatMap(served(), (program) => stop(program))))
   assert.strictEqual(end, 0)
+  assert.isBelow(millis, 1_000)
   alone = millis
 }, 30_000)
 
