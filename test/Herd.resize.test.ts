@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, TestClock } from "effect"
 import { Herd, HerdError } from "gofherd"
-import { vi } from "vitest"
+import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -59,8 +59,7 @@ describe("resize up", () => {
   it.scoped("starts all of the queued work that the size allows in that turn, unless it takes more than 8 ms (G5, G13)", () =>
     Effect.gen(function*() {
       const now = performance.now()
-      const clock = vi.spyOn(performance, "now").mockImplementation(() => now)
-      yield* Effect.addFinalizer(() => Effect.sync(() => clock.mockRestore()))
+      yield* pretendNow(() => now)
       const stage = makeStage()
       const herd = yield* Herd.make({ process: stage.process, size: 0, outcomes: "discard" })
       yield* herd.sendAll(range(1, 300))

@@ -22,7 +22,7 @@ import {
 import { Herd } from "gofherd"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { vi } from "vitest"
+import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -317,8 +317,7 @@ describe("event loop (G13)", () => {
   const mostPerTurn = (capacity: number, size: number) =>
     Effect.gen(function*() {
       let now = performance.now()
-      const clock = vi.spyOn(performance, "now").mockImplementation(() => now)
-      yield* Effect.addFinalizer(() => Effect.sync(() => clock.mockRestore()))
+      yield* pretendNow(() => now)
       let since = 0
       let most = 0
       const happens = () => {
