@@ -34,7 +34,7 @@ import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
-import { show } from "./show.ts"
+import { cut, show } from "./show.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
@@ -46,11 +46,9 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
   throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
 }
 
-/** An id as a log line has it: it may be of any length. */
-const brief = (id: string) => id.length > 100 ? `${id.slice(0, 99)}…` : id
-
-/** How many ids of units that were left over are logged. */
+/** How many ids of units that were left over are logged, and how much of each: they may be of any length. */
 const LOGGED_IDS = 10
+const LONGEST_ID = 100
 
 /**
  * The parts of a herd put together, behind the public interface. All state is plain and synchronous, since there is one
@@ -411,7 +409,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     const waiting = this.attempts.interruptAll(LOGGED_IDS)
     this.checkEnd()
     if (left > 0) {
-      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map(brief).join(", ")
+      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map((id) => cut(id, LONGEST_ID, "…")).join(", ")
       yield* this.log(
         LogLevel.Warning,
         `stopped with ${left} units left over, now interrupted: ${ids}${left > LOGGED_IDS ? ", …" : ""}`

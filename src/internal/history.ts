@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Failed, HerdHistory, Resized } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
-import { saidBy, show } from "./show.ts"
+import { cut, saidBy, show } from "./show.ts"
 
 /** How many of each are kept. */
 const KEPT = 20
@@ -57,8 +57,7 @@ export class History {
 const messageOf = (cause: Cause.Cause<unknown>): string => {
   // Cut beforehand too: a message may be a whole page.
   const text = textOf(Cause.squash(cause)).slice(0, 10 * LONGEST).replace(/\s+/g, " ").trim()
-  // No half of a character at the cut.
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1).replace(/[\ud800-\udbff]$/, "")}…` : text
+  return cut(text, LONGEST, "…")
 }
 
 const textOf = (error: unknown): string => typeof error === "string" ? error : saidBy(error) ?? show(error)

@@ -19,17 +19,22 @@ export const show = (value: unknown): string => {
       : "a bigint of more than 256 bits"
   }
   if (typeof value === "function") return "a function"
-  if (typeof value === "symbol" || value === undefined || value === null) return cut(String(value))
+  if (typeof value === "symbol" || value === undefined || value === null) return cut(String(value), LONGEST, "...")
   try {
-    return cut(textOf(value))
+    return cut(textOf(value), LONGEST, "...")
   } catch {
     return `a value of type ${typeof value}`
   }
 }
 
-const cut = (text: string): string =>
+/**
+ * A text of at most so many UTF-16 code units; one that was longer ends in the mark.
+ *
+ * @internal
+ */
+export const cut = (text: string, longest: number, mark: string): string =>
   // No half of a character at the cut.
-  text.length > LONGEST ? `${text.slice(0, LONGEST - 3).replace(/[\ud800-\udbff]$/, "")}...` : text
+  text.length > longest ? `${text.slice(0, longest - mark.length).replace(/[\ud800-\udbff]$/, "")}${mark}` : text
 
 const textOf = (value: unknown): string => {
   const text = jsonOf(saidBy(value) ?? value)
