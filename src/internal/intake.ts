@@ -172,11 +172,9 @@ export class Intake<In, Out, E> {
     // Entering and counting is one step: between two of them the herd may be closed.
     const enterBatch = () => {
       // With a queue that takes a million there is nothing else to suspend for.
-      if (full && turn.spent) {
-        full = false
-        return turn.passed
-      }
+      const rests = full && turn.spent
       full = false
+      if (rests) return turn.passed
       if (backlog.closed) return this.closed(accepted)
       for (let n = 0; n < BATCH; n++) {
         const entry = next()
