@@ -88,7 +88,7 @@ const parts: Readonly<Record<string, Part>> = {
         `src/internal/${name}.ts`
       )
     ],
-    tests: ["HerdProgress"]
+    tests: ["HerdProgress", "hostile.http"]
   }
 }
 

@@ -137,7 +137,10 @@ describe("the line", () => {
     assert.include(plain({ done: 26_111 }, 80), " 99%")
     assert.include(plain({ done: 26_112 }, 80), "100%")
     assert.include(plain({ done: 0, total: 0 }, 80), "100%")
-    assert.notInclude(plain({ done: 26_112 }, 80), "─")
+    for (const all of [{ done: 26_112 }, { done: 0, total: 0 }]) {
+      assert.include(plain(all, 80), "━")
+      assert.notInclude(plain(all, 80), "─")
+    }
   })
 
   it("gives rates per second, minute or hour, and times in the two largest units", () => {
@@ -253,12 +256,19 @@ describe("the rate", () => {
     assert.strictEqual(measure([[2, 20]], 2_020)[0]?.left, 200)
   })
 
-  it("follows a resize within 5 s", () => {
+  it("counts nothing of what was before, and what is retrying as in the herd", () => {
+    const before = { ...start, failed: 7, interrupted: 3 }
+    const now = { ...before, failed: 9, interrupted: 4, queued: 10, running: 4, retrying: 5 }
+    const { done, failed, inside, interrupted } = new Meter(before, 0).observe(now, undefined, 2_000)
+    assert.deepStrictEqual({ done, failed, inside, interrupted }, { done: 2, failed: 2, inside: 19, interrupted: 1 })
+  })
+
+  it("is that of the last 5 s, so that it follows a resize within 5 s", () => {
     const steps = everySecond(0, 60, (second) => second <= 30 ? second * 100 : 3_000 + (second - 30) * 800)
     const rates = measure(steps).map(({ rate }) => rate)
     assert.strictEqual(rates[30], 100)
-    assert.isAbove(rates[32] ?? 0, 300)
-    assert.strictEqual(rates[36], 800)
+    assert.strictEqual(rates[32], (3 * 100 + 2 * 800) / 5)
+    assert.strictEqual(rates[35], 800)
   })
 
   it("is that of the last ten units where units are slow", () => {
@@ -266,6 +276,8 @@ describe("the rate", () => {
     assert.isUndefined(rates[19])
     assert.strictEqual(rates[20], 1 / 20)
     assert.strictEqual(rates[400], 1 / 20)
+    const slower = measure(Array.from({ length: 21 }, (_, n) => [n * n, n] as const)).map(({ rate }) => rate)
+    assert.strictEqual(slower[20], 10 / (400 - 100))
   })
 
   it("is nothing while nothing has settled, and sinks while nothing settles any more", () => {
@@ -277,12 +289,29 @@ describe("the rate", () => {
 
   it("is measured anew after a pause, a size of 0 or a lack of work", () => {
     for (const held of [{ paused: true }, { size: 0 }, { queued: 0, running: 0 }]) {
-      const steps = [[0, 0], [1, 100], [2, 100, held], [9, 100, held], [3_600, 100, held], [3_601, 150]] as const
-      const [, before, , during, , after] = measure(steps)
+      const steps = [
+        [0, 0],
+        [1, 100],
+        [2, 100, held],
+        [9, 100, held],
+        [3_600, 100, held],
+        [3_600.5, 125],
+        [3_601, 150]
+      ] as const
+      const [, before, , during, , early, after] = measure(steps)
       assert.strictEqual(before?.rate, 100)
       assert.deepStrictEqual([during?.rate, during?.left], [undefined, undefined])
+      assert.isUndefined(early?.rate)
       assert.strictEqual(after?.rate, 50)
     }
+  })
+
+  it("sinks for 5 s when there is no work left, and then is nothing", () => {
+    const idle = { queued: 0, running: 0 }
+    const rates = measure([[1, 100], [2, 100, idle], [5, 100, idle], [5.9, 100, idle], [6, 100, idle]]).map((
+      { rate }
+    ) => rate)
+    assert.deepStrictEqual(rates, [100, 50, 20, 20, undefined])
   })
 
   it("stands still for a second at a time, unlike the counts", () => {
@@ -290,6 +319,8 @@ describe("the rate", () => {
     const progresses = measure(tenths)
     assert.strictEqual(new Set(progresses.map(({ done }) => done)).size, 41)
     assert.strictEqual(new Set(progresses.map(({ rate }) => rate)).size, 5)
+    assert.isUndefined(progresses[9]?.rate)
+    assert.isDefined(progresses[10]?.rate)
   })
 
   it("ends with all that is left, which is what the herd has once it is closed", () => {
@@ -488,7 +519,8 @@ describe("on a terminal", () => {
       assert.deepStrictEqual(yield* screen.rows, ["one", "two", "three", "four"])
       screen.stream.write(" and five\n")
       assert.deepStrictEqual((yield* screen.rows).slice(3), ["four and five", "──────────   0%  0/4  paused  size 2"])
-      screen.stream.write("six")
+      // That it is bytes makes no difference.
+      screen.stream.write(new TextEncoder().encode("six"))
       yield* end()
       assert.deepStrictEqual((yield* screen.rows).slice(3), ["four and five", "six", "0/4 in 1.1 s", ""])
     })
@@ -613,6 +645,45 @@ describe("on a terminal", () => {
       yield* herd.pause
       yield* pass("300 millis")
       assert.strictEqual(screen.written.length, written)
+      // As that of process.stdout is inherited.
+      const heir = Object.create(screen.stream)
+      const again = yield* show(herd, { stream: heir })
+      assert.isTrue(Object.hasOwn(heir, "write"))
+      yield* again()
+      assert.isFalse(Object.hasOwn(heir, "write"))
+    })
+  )
+
+  test(
+    "a terminal that knows no size has 80 columns, and no colours if it can't say",
+    Effect.gen(function*() {
+      const { herd } = yield* herdOf()
+      for (const columns of [0, -1, NaN, "40", undefined]) {
+        const screen = makeScreen(80)
+        const { write } = screen.stream
+        const hasColors = () => {
+          throw new Error("no")
+        }
+        const end = yield* show(herd, { stream: { isTTY: true, columns, write, hasColors } as never, total: 1 })
+        assert.deepStrictEqual(yield* screen.rows, ["numbers  ────────────────────   0%  0/1  size 2"], `${columns}`)
+        assert.notInclude(screen.written.join(""), "\u001b[1m")
+        yield* end()
+      }
+    })
+  )
+
+  test(
+    "what is no text is refused by the terminal, in its own words",
+    Effect.gen(function*() {
+      const { herd } = yield* herdOf()
+      const write = (chunk: unknown): boolean => {
+        if (typeof chunk !== "string") throw new TypeError("the chunk has to be a string")
+        return true
+      }
+      const stream = { isTTY: true, write }
+      const end = yield* show(herd, { stream: stream as never })
+      for (const chunk of [undefined, null, 7]) assert.throws(() => stream.write(chunk), "the chunk has to be a string")
+      yield* end()
     })
   )
 
@@ -627,8 +698,8 @@ describe("on a terminal", () => {
       screen.stream.write = theirs
       yield* end()
       assert.strictEqual(screen.stream.write, theirs)
-      theirs("still here")
-      assert.deepStrictEqual(yield* screen.rows, ["still here"])
+      theirs("still here\n")
+      assert.deepStrictEqual(yield* screen.rows, ["still here", ""])
     })
   )
 
