@@ -68,17 +68,17 @@ const parts: Readonly<Record<string, Part>> = {
     ],
     tests: [
       "internal",
+      "openapi",
+      "processMetrics",
       "HerdServer",
       "HerdApi.herds",
       "HerdApi",
-      "HerdRouter",
-      "HerdApi.events",
       "HerdClient",
-      "openapi",
-      "processMetrics",
+      "HerdApi.events",
+      "HerdRouter",
+      "hostile.http",
       "monitor",
-      "security",
-      "hostile.http"
+      "security"
     ]
   },
   progress: {
