@@ -269,6 +269,7 @@ describe("the rate", () => {
     assert.strictEqual(rates[30], 100)
     assert.strictEqual(rates[32], (3 * 100 + 2 * 800) / 5)
     assert.strictEqual(rates[35], 800)
+    assert.strictEqual(rates[36], 800)
   })
 
   it("is that of the last ten units where units are slow", () => {
@@ -308,9 +309,8 @@ describe("the rate", () => {
 
   it("sinks for 5 s when there is no work left, and then is nothing", () => {
     const idle = { queued: 0, running: 0 }
-    const rates = measure([[1, 100], [2, 100, idle], [5, 100, idle], [5.9, 100, idle], [6, 100, idle]]).map((
-      { rate }
-    ) => rate)
+    const progresses = measure([[1, 100], [2, 100, idle], [5, 100, idle], [5.9, 100, idle], [6, 100, idle]])
+    const rates = progresses.map(({ rate }) => rate)
     assert.deepStrictEqual(rates, [100, 50, 20, 20, undefined])
   })
 
