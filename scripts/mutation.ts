@@ -70,6 +70,7 @@ const parts: Readonly<Record<string, Part>> = {
       "internal",
       "openapi",
       "processMetrics",
+      "gracefulServer",
       "HerdServer",
       "HerdApi.herds",
       "HerdApi",

@@ -34,7 +34,7 @@ describe("the table of exports", () => {
       "HerdServer.layer": "hostile.http",
       "HerdServer.layerConfig": "hostile.http",
       // It takes nothing.
-      "HerdServer.gracefulServer": "shutdown"
+      "HerdServer.gracefulServer": "gracefulServer"
     }
     const functions = exported.filter(([name, value]) => !Schema.isSchema(value) && !isDescription(name, value))
     assert.sameMembers(functions.map(([name]) => name), Object.keys(tried))

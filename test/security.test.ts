@@ -15,7 +15,7 @@ import { launch } from "./utils/browser.ts"
 import { type Answer, ask, pretend } from "./utils/http.ts"
 import { connections, peakMemory, type Program, served } from "./utils/program.ts"
 import { find } from "./utils/programs.ts"
-import { exchange, hold, random } from "./utils/raw.ts"
+import { exchange, get, hold, random } from "./utils/raw.ts"
 import { until } from "./utils/stage.ts"
 
 class Numbers extends Context.Tag("secret-herd")<Numbers, Herd.Herd<number, number>>() {}
@@ -820,7 +820,6 @@ layer(target, { excludeTestServices: true, timeout: 30_000 })("a server that is 
     () =>
       withstands(200, ({ port, url }) =>
         Effect.gen(function*() {
-          const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
           const requests = Array.from({ length: 100 }, (_, i) => get(i % 2 === 0 ? "/herd" : "/nope"))
           const { statuses, text } = yield* exchange(port, requests.join(""), { hold: true, millis: 1_500 })
           assert.deepStrictEqual(statuses, Array.from(requests, (_, i) => i % 2 === 0 ? 200 : 404))

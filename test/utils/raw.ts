@@ -67,6 +67,20 @@ export const hold = (port: number, bytes = ""): Effect.Effect<Socket, never, Sco
     (socket) => Effect.sync(() => socket.destroy())
   )
 
+/** A request, to the byte. */
+export const get = (path: string) => `GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`
+
+/** What comes on a connection, as it comes. */
+export const reading = (socket: Socket) => {
+  let text = ""
+  let ended = false
+  socket.on("data", (chunk) => text += String(chunk))
+  socket.on("end", () => {
+    ended = true
+  })
+  return { text: () => text, ended: () => ended }
+}
+
 /** Numbers from 0 to below 1 that depend on the seed alone. */
 export const random = (seed: number) => () => {
   seed = (seed + 0x6d2b79f5) | 0
