@@ -61,6 +61,7 @@ describe("PATCH /herds/:name", () => {
         const headers = { "content-type": type }
         assert.include((yield* update("{\"num\":3}", headers)).json, { size: 3, paused: false })
         assert.include((yield* update("{\"paused\":true}", headers)).json, { size: 3, paused: true })
+        assert.include((yield* update("{\"num\":4}", headers)).json, { size: 4, paused: true })
         assert.include((yield* update("{\"num\":9,\"paused\":false,\"mode\":\"graceful\"}", headers)).json, {
           size: 9,
           paused: false
@@ -68,7 +69,7 @@ describe("PATCH /herds/:name", () => {
         assert.include(yield* state, { size: 9, paused: false })
       }
       const same = yield* update("{\"num\":9,\"paused\":false}")
-      assert.deepStrictEqual([same.status, (same.json as HerdApi.HerdState).resizes.length], [200, 6])
+      assert.deepStrictEqual([same.status, (same.json as HerdApi.HerdState).resizes.length], [200, 9])
     })
   )
 

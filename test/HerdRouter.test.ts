@@ -350,6 +350,39 @@ describe("allowedHosts", () => {
     }))
 })
 
+describe("a request that a browser sends for another site", () => {
+  const foreign: ReadonlyArray<readonly [headers: Record<string, string>, told: string]> = [
+    [{ origin: "http://evil.test" }, "http://evil.test"],
+    [{ "sec-fetch-site": "cross-site" }, "cross-site"],
+    [{ "sec-fetch-site": "same-site", origin: "http://localhost:1" }, "http://localhost:1"]
+  ]
+
+  it.scopedLive("is refused, and told which one that is", () =>
+    Effect.gen(function*() {
+      const ask = checked(yield* serve({}))
+      for (const [headers, told] of foreign) {
+        const { json, status } = yield* ask("/herd", { headers })
+        const msg = `expected a request of this site, got one of "${told}"`
+        assert.deepStrictEqual([status, json], [403, { msg, _tag: "Forbidden" }])
+      }
+      assert.strictEqual((yield* ask("/herd", { headers: { "sec-fetch-site": "same-origin" } })).status, 200)
+    }))
+
+  it.scopedLive("is answered if it has the token and changes nothing", () =>
+    Effect.gen(function*() {
+      const ask = yield* serve({ token: "s3cret" })
+      for (const [headers] of foreign) {
+        const authorized = { ...headers, authorization: "Bearer s3cret" }
+        const answers = yield* Effect.all([
+          ask("/herd", { headers: authorized }),
+          ask("/herd", { headers: authorized, method: "HEAD" }),
+          ask(second, { headers: authorized, method: "PATCH", body: "{\"num\":1}" })
+        ])
+        assert.deepStrictEqual(answers.map(({ status }) => status), [200, 200, 403])
+      }
+    }))
+})
+
 describe("dashboard: false", () => {
   it.scopedLive("leaves the page away, and nothing else", () =>
     Effect.gen(function*() {
