@@ -108,9 +108,10 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     coverageAnalysis: "perTest",
     incremental: true,
     incrementalFile: `${reports}/${name}.json`,
-    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this.
-    timeoutMS: 4000,
-    timeoutFactor: 1,
+    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this. A new thread has to load
+    // everything first: with less than that takes on a busy machine, each one that is ended would bring on the next.
+    timeoutMS: 60_000,
+    timeoutFactor: 2,
     // Vitest looks at no types.
     disableTypeChecks: false,
     ignorePatterns: ["dist", "reports", "bench", "docs", "deploy", "examples", "*.tgz"],
