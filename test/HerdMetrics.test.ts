@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Scope, Stream } from "effect"
 import { Herd, HerdMetrics } from "gofherd"
+import { readFileSync } from "node:fs"
+import { scrape } from "../src/internal/prometheus.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
 const {
@@ -64,6 +66,23 @@ describe("HerdMetrics", () => {
         assert.strictEqual(metricKey.description._tag, "Some")
         assert.deepStrictEqual(metricKey.tags.map(({ key }) => key), ["herd"])
       }
+    }))
+
+  it.scoped("are those of the README, each of that kind, with a HELP", () =>
+    Effect.gen(function*() {
+      const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
+      const listed = Array.from(readme.matchAll(/^\| (`gofherd_.+) \| (\w+) \|/gm), ([, names = "", kind]) =>
+        Array.from(names.matchAll(/`(\w+)`/g), ([, name]) => `${name} ${kind}`)).flat()
+      const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "of the README", size: 0 })
+      const told = scrape().split(/^(?=# HELP )/m).filter((family) =>
+        family.includes(`{herd="${herd.name}"`)
+      ).map(
+        (family) => {
+          const [, name, type] = /^# HELP (\w+) \S.*\n# TYPE \1 (\w+)\n/.exec(family) ?? assert.fail(family)
+          return `${name} ${type}`
+        }
+      )
+      assert.sameMembers(told, listed)
     }))
 
   it.scoped("count every status, and equal the state", () =>

@@ -383,6 +383,19 @@ describe("a request that a browser sends for another site", () => {
     }))
 })
 
+describe("the page", () => {
+  for (const readOnly of [false, true]) {
+    for (const token of [undefined, "s3cret"]) {
+      const asks = token !== undefined
+      it.scopedLive(`is told readOnly: ${readOnly}, and ${asks ? "" : "not "}to ask for a token`, () =>
+        Effect.gen(function*() {
+          const { text } = yield* (yield* serve({ readOnly, ...(asks && { token }) }))("/")
+          assert.include(text, `data-read-only="${readOnly}" data-asks-token="${asks}"`)
+        }))
+    }
+  }
+})
+
 describe("dashboard: false", () => {
   it.scopedLive("leaves the page away, and nothing else", () =>
     Effect.gen(function*() {
@@ -402,6 +415,7 @@ describe("options out of their bounds are a defect", () => {
   const characters = "one or more visible ASCII characters"
   const bad: ReadonlyArray<readonly [options: object, message: string]> = [
     [{ prefix: "ops" }, `expected prefix to be ${path}, got "ops"`],
+    [{ prefix: "ops/a" }, `expected prefix to be ${path}, got "ops/a"`],
     [{ prefix: "/" }, `expected prefix to be ${path}, got "/"`],
     [{ prefix: "/ops/" }, `expected prefix to be ${path}, got "/ops/"`],
     [{ prefix: "/:ops" }, `expected prefix to be ${path}, got "/:ops"`],

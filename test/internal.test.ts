@@ -257,11 +257,14 @@ describe("Prometheus text", () => {
 
   it("escapes labels and help, and makes names valid", () => {
     const text = serialize([
-      pair(tagged("9 lives-total", { "a.b": "q\"s\\b\nn", "__own": "1" }, "line\none \\ two"), MetricState.counter(1))
+      pair(
+        tagged("9 lives-total", { "a.b": "q\"s\\b\nn", "___own": "1", a__c: "2" }, "line\none \\ two"),
+        MetricState.counter(1)
+      )
     ])
     assert.strictEqual(
       text,
-      "# HELP _9_lives_total line\\none \\\\ two\n# TYPE _9_lives_total counter\n_9_lives_total{_own=\"1\",a_b=\"q\\\"s\\\\b\\nn\"} 1\n"
+      "# HELP _9_lives_total line\\none \\\\ two\n# TYPE _9_lives_total counter\n_9_lives_total{_own=\"1\",a__c=\"2\",a_b=\"q\\\"s\\\\b\\nn\"} 1\n"
     )
   })
 
