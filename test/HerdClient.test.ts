@@ -51,10 +51,11 @@ const clientOf = (options: HerdClient.Options) => Effect.provide(HerdClient.make
 
 const second = "second/2 ü"
 
-/** A server whose event streams are of these chunks. */
+/** A server whose event streams, for who asks for one, are of these chunks. */
 const streaming = (...chunks: ReadonlyArray<string | Uint8Array>) =>
-  pretend((_, response) => {
-    response.writeHead(200, { "content-type": "text/event-stream" })
+  pretend(({ headers }, response) => {
+    const status = headers.accept === "text/event-stream" ? 200 : 406
+    response.writeHead(status, { "content-type": "text/event-stream; charset=utf-8" })
     const [first, ...rest] = chunks
     response.write(first ?? "", function next() {
       const chunk = rest.shift()
@@ -376,10 +377,10 @@ describe("HerdClient.changes", () => {
       assert.deepStrictEqual(yield* namesOf(url), ["hérd 🦫", "next"])
     }))
 
-  it.scopedLive("reads states alone: comments, other events and what was not finished are nothing", () =>
+  it.scopedLive("reads states alone: comments, other events, unknown fields and what was not finished are nothing", () =>
     Effect.gen(function*() {
       const { url } = yield* streaming(
-        `: a comment\n\nevent: history\ndata: [1]\n\nretry: 10\nid: 7\ndata: ${state("one")}\n\n`,
+        `: a comment\n\nunknown: 1\nevent: history\ndata: [1]\n\nretry: 10\nid: 7\ndata: ${state("one")}\n\n`,
         `\r\ndata: ${state("two")}\r\n\r\ndata: ${state("three").slice(0, 20)}`
       )
       assert.deepStrictEqual(yield* namesOf(url), ["one", "two"])

@@ -5,6 +5,7 @@ import {
   ConfigError,
   ConfigProvider,
   Context,
+  Deferred,
   Duration,
   Effect,
   Exit,
@@ -19,10 +20,12 @@ import { connect, type Socket } from "node:net"
 import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
+import { get, hold, reading } from "./utils/raw.ts"
 import { anyPort } from "./utils/served.ts"
-import { makeStage } from "./utils/stage.ts"
+import { makeStage, turns, until } from "./utils/stage.ts"
 
 class Numbers extends Context.Tag("test/HerdServer/Numbers")<Numbers, Herd.Herd<number, number, string>>() {}
+class Others extends Context.Tag("test/HerdServer/Others")<Others, Herd.Herd<number, number, string>>() {}
 
 /** A herd of size 7 that accepts sizes up to 100, on a port of its own. */
 const serve = (options: Partial<Herd.Options<number, number, string>> = {}) => {
@@ -117,6 +120,104 @@ describe("HerdServer.layer", () => {
     }))
 })
 
+describe("HerdServer.layer that stops", () => {
+  /** A herd, and a server that is stopped without it. */
+  const built = (options: { readonly drain?: boolean | undefined }) =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, gracePeriod: "1 minute" })
+      yield* herd.sendAll([1, 2])
+      yield* turns
+      const scope = yield* Scope.make()
+      const layer = HerdServer.layer({ herds: [Numbers], port: 0, ...options })
+      const context = yield* Layer.buildWithScope(Layer.provide(layer, Layer.succeed(Numbers, herd)), scope)
+      const { url } = Context.get(context, HerdServer.HerdServer)
+      return { stage, herd, url, close: Scope.close(scope, Exit.void) }
+    })
+
+  it.scopedLive("leaves the herds as they are unless told to drain them", () =>
+    Effect.gen(function*() {
+      for (const options of [{}, { drain: false }, { drain: undefined }]) {
+        const { close, herd, stage } = yield* built(options)
+        yield* close
+        assert.isFalse((yield* herd.state).closed)
+        yield* herd.send(3)
+        yield* stage.finish
+      }
+    }))
+
+  it.scopedLive("with drain closes them first and answers until they are drained, also when two servers share one", () =>
+    Effect.gen(function*() {
+      const { close, herd, stage, url } = yield* built({ drain: true })
+      const second = HerdServer.layer({ herds: [Numbers], port: 0, drain: true })
+      const scope = yield* Scope.make()
+      const context = yield* Layer.buildWithScope(Layer.provide(second, Layer.succeed(Numbers, herd)), scope)
+      const other = Context.get(context, HerdServer.HerdServer).url
+      const closed = yield* Deferred.make<void>()
+      yield* Effect.fork(Effect.zipRight(
+        Effect.all([close, Scope.close(scope, Exit.void)], { concurrency: 2 }),
+        Deferred.succeed(closed, undefined)
+      ))
+      yield* until(Effect.map(herd.state, ({ closed }) => closed))
+      for (const base of [url, other]) assert.strictEqual((yield* ask(`${base}/metrics`)).status, 200)
+      assert.isFalse(yield* Deferred.isDone(closed))
+      yield* stage.finish
+      yield* Deferred.await(closed)
+      assert.isTrue((yield* herd.state).drained)
+      assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.timeout(ask(`${url}/metrics`), "1 second"))))
+    }))
+
+  it.scopedLive("does so with an event stream open, and whoever stopped it can start another one on its port", () =>
+    Effect.gen(function*() {
+      const { close, herd, stage, url } = yield* built({})
+      const port = Number(new URL(url).port)
+      const events = reading(yield* hold(port, get(`/herds/${herd.name}/events`)))
+      yield* until(() => events.text().includes("data: "))
+      yield* close
+      yield* until(() => events.text().endsWith("\r\n0\r\n\r\n"))
+      const again = HerdServer.layer({ herds: [Numbers], port })
+      yield* Layer.build(Layer.provide(again, Layer.succeed(Numbers, herd)))
+      assert.strictEqual((yield* ask(`${url}/herd`)).status, 200)
+      yield* stage.finish
+    }))
+
+  it.scopedLive("with drain leaves the herds as they are if it could not listen", () =>
+    Effect.gen(function*() {
+      const { herd, stage, url } = yield* built({})
+      const layer = HerdServer.layer({ herds: [Numbers], port: Number(new URL(url).port), drain: true })
+      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, herd))))
+      assert.isTrue(Exit.isFailure(exit))
+      assert.isFalse((yield* herd.state).closed)
+      yield* stage.finish
+    }))
+
+  it.scopedLive("dies of a drain that is no boolean", () =>
+    Effect.gen(function*() {
+      const layer = HerdServer.layer({ herds: [Numbers], port: 0, drain: "yes" as never })
+      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, {} as never))))
+      assert.match(pretty(exit), /expected drain to be a boolean, got "yes"/)
+    }))
+
+  it.scopedLive("with drain drains all its herds at once", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const first = yield* Herd.make({ process: stage.process, gracePeriod: "1 minute" })
+      const second = yield* Herd.make({ process: stage.process, gracePeriod: "1 minute", name: "second" })
+      yield* first.send(1)
+      yield* second.send(2)
+      yield* turns
+      const scope = yield* Scope.make()
+      const layer = HerdServer.layer({ herds: [Numbers, Others], port: 0, drain: true })
+      const herds = Layer.merge(Layer.succeed(Numbers, first), Layer.succeed(Others, second))
+      yield* Layer.buildWithScope(Layer.provide(layer, herds), scope)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      for (const herd of [first, second]) yield* until(Effect.map(herd.state, ({ closed }) => closed))
+      yield* stage.finish
+      yield* closing
+      for (const herd of [first, second]) assert.isTrue((yield* herd.state).drained)
+    }))
+})
+
 describe("the host", () => {
   const layer = (options: Omit<HerdServer.Options<readonly [typeof Numbers]>, "herds">) =>
     HerdServer.layer({ herds: [Numbers], port: 0, ...options }).pipe(
@@ -131,6 +232,7 @@ describe("the host", () => {
       "example.com",
       "128.0.0.1",
       "::ffff:127.0.0.1",
+      "127.evil.test",
       "localhost.evil.test"
     ]
   ) {
@@ -269,6 +371,8 @@ describe("HerdServer.layerConfig", () => {
     ["GOFHERD_PORT", "", `${port}, got ""`],
     ["GOFHERD_PORT", "http", `${port}, got "http"`],
     ["GOFHERD_PORT", "80.5", `${port}, got "80.5"`],
+    ["GOFHERD_PORT", "8e1", `${port}, got "8e1"`],
+    ["GOFHERD_PORT", "0x50", `${port}, got "0x50"`],
     ["GOFHERD_PORT", "-1", `${port}, got "-1"`],
     ["GOFHERD_PORT", "65536", `${port}, got "65536"`],
     ["GOFHERD_TOKEN", "", `${characters}, got none`],

@@ -2,17 +2,14 @@
  * How programs stop: what holds them up, what is still answered, and with which exit code they end.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Context, Deferred, Effect, Exit, Layer, Scope } from "effect"
-import { Herd } from "gofherd"
-import * as HerdServer from "gofherd/HerdServer"
+import { Clock, Effect } from "effect"
 import { beforeAll } from "vitest"
 import { launch } from "./utils/browser.ts"
 import { ask } from "./utils/http.ts"
-import { pretty } from "./utils/pretty.ts"
 import { type Program, served } from "./utils/program.ts"
 import { find } from "./utils/programs.ts"
 import { get, hold, reading } from "./utils/raw.ts"
-import { makeStage, turns, until } from "./utils/stage.ts"
+import { until } from "./utils/stage.ts"
 
 /** Sends the signal and waits for the end: how it ended, and after how many milliseconds. */
 const stop = (program: Program, signal: NodeJS.Signals = "SIGTERM") =>
@@ -175,87 +172,4 @@ describe("a program that gets SIGTERM", () => {
       }),
     30_000
   )
-})
-
-// ------------------------------------------------------------------------------------------------------ HerdServer
-
-class Numbers extends Context.Tag("test/shutdown/Numbers")<Numbers, Herd.Herd<number, number, string>>() {}
-
-describe("HerdServer.layer", () => {
-  /** A herd, and a server that is stopped without it. */
-  const built = (options: { readonly drain?: boolean | undefined }) =>
-    Effect.gen(function*() {
-      const stage = makeStage()
-      const herd = yield* Herd.make({ process: stage.process, gracePeriod: "1 minute" })
-      yield* herd.sendAll([1, 2])
-      yield* turns
-      const scope = yield* Scope.make()
-      const layer = HerdServer.layer({ herds: [Numbers], port: 0, ...options })
-      const context = yield* Layer.buildWithScope(Layer.provide(layer, Layer.succeed(Numbers, herd)), scope)
-      const { url } = Context.get(context, HerdServer.HerdServer)
-      return { stage, herd, url, close: Scope.close(scope, Exit.void) }
-    })
-
-  it.scopedLive("leaves the herds as they are when it stops without them", () =>
-    Effect.gen(function*() {
-      for (const options of [{}, { drain: false }, { drain: undefined }]) {
-        const { close, herd, stage } = yield* built(options)
-        yield* close
-        assert.isFalse((yield* herd.state).closed)
-        yield* herd.send(3)
-        yield* stage.finish
-      }
-    }))
-
-  it.scopedLive("with drain closes them first and answers until they are drained, also when two servers share one", () =>
-    Effect.gen(function*() {
-      const { close, herd, stage, url } = yield* built({ drain: true })
-      const second = HerdServer.layer({ herds: [Numbers], port: 0, drain: true })
-      const scope = yield* Scope.make()
-      const context = yield* Layer.buildWithScope(Layer.provide(second, Layer.succeed(Numbers, herd)), scope)
-      const other = Context.get(context, HerdServer.HerdServer).url
-      const closed = yield* Deferred.make<void>()
-      yield* Effect.fork(Effect.zipRight(
-        Effect.all([close, Scope.close(scope, Exit.void)], { concurrency: 2 }),
-        Deferred.succeed(closed, undefined)
-      ))
-      yield* until(Effect.map(herd.state, ({ closed }) => closed))
-      for (const base of [url, other]) assert.strictEqual((yield* ask(`${base}/metrics`)).status, 200)
-      assert.isFalse(yield* Deferred.isDone(closed))
-      yield* stage.finish
-      yield* Deferred.await(closed)
-      assert.isTrue((yield* herd.state).drained)
-      assert.isTrue(Exit.isFailure(yield* Effect.exit(Effect.timeout(ask(`${url}/metrics`), "1 second"))))
-    }))
-
-  it.scopedLive("stops with an event stream open, and whoever stopped it can start another one on its port", () =>
-    Effect.gen(function*() {
-      const { close, herd, stage, url } = yield* built({})
-      const port = Number(new URL(url).port)
-      const events = reading(yield* hold(port, get(`/herds/${herd.name}/events`)))
-      yield* until(() => events.text().includes("data: "))
-      yield* close
-      yield* until(() => events.text().endsWith("\r\n0\r\n\r\n"))
-      const again = HerdServer.layer({ herds: [Numbers], port })
-      yield* Layer.build(Layer.provide(again, Layer.succeed(Numbers, herd)))
-      assert.strictEqual((yield* ask(`${url}/herd`)).status, 200)
-      yield* stage.finish
-    }))
-
-  it.scopedLive("with drain leaves the herds as they are if it could not listen", () =>
-    Effect.gen(function*() {
-      const { herd, stage, url } = yield* built({})
-      const layer = HerdServer.layer({ herds: [Numbers], port: Number(new URL(url).port), drain: true })
-      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, herd))))
-      assert.isTrue(Exit.isFailure(exit))
-      assert.isFalse((yield* herd.state).closed)
-      yield* stage.finish
-    }))
-
-  it.scopedLive("dies of a drain that is no boolean", () =>
-    Effect.gen(function*() {
-      const layer = HerdServer.layer({ herds: [Numbers], port: 0, drain: "yes" as never })
-      const exit = yield* Effect.exit(Layer.build(Layer.provide(layer, Layer.succeed(Numbers, {} as never))))
-      assert.match(pretty(exit), /expected drain to be a boolean, got "yes"/)
-    }))
 })
