@@ -6,11 +6,13 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Logger, LogLevel, Redacted, type Scope } from "effect"
 import { Herd, HerdRouter } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
+import { createHash } from "node:crypto"
 import { checked } from "./utils/contract.ts"
 import { type Answer, answerOf, type Ask, ask, events, eventsIn } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
 import { First, herds, paths, probeAll, Second, second } from "./utils/probes.ts"
+import { exchange } from "./utils/raw.ts"
 import { anyPort } from "./utils/served.ts"
 import { until } from "./utils/stage.ts"
 
@@ -253,6 +255,7 @@ describe("token", () => {
           ["Basic s3cret", "none"],
           ["XXXXXX s3cret", "none"],
           ["Bearers3cret", "none"],
+          ["Basic Bearer s3cret", "none"],
           ["Bearer, s3cret", "none"],
           ["Bearer s3cre", "another one"],
           ["Bearer s3cret2", "another one"],
@@ -317,10 +320,19 @@ describe("allowedHosts", () => {
         assert.strictEqual(yield* statusFor(ask, host), "200,200,404", host)
       }
       for (
-        const host of ["evil.test", "localhost.evil.test", "evil.test:2112", "127.0.0.1.evil.test", "notlocalhost"]
+        const host of [
+          "evil.test",
+          "localhost.evil.test",
+          "evil.test:2112",
+          "127.0.0.1.evil.test",
+          "notlocalhost",
+          "[10.0.0.1x",
+          "x10.0.0.1]"
+        ]
       ) {
         assert.strictEqual(yield* statusFor(ask, host), "403,403,403", host)
       }
+      assert.strictEqual((yield* ask("/herd?from=http://evil.test")).status, 200)
       const answer = yield* checked(ask)("/herd", { headers: { host: "evil.test" } })
       assert.deepStrictEqual(answer.json, {
         msg: "expected Host to be in allowedHosts, got \"evil.test\"",
@@ -384,6 +396,21 @@ describe("a request that a browser sends for another site", () => {
 })
 
 describe("the page", () => {
+  it.scopedLive("may load its own script and style, which it has in itself, and ask where it came from", () =>
+    Effect.gen(function*() {
+      const { headers, text } = yield* (yield* serve({}))("/")
+      const hashOf = (tag: string) => {
+        const own = new RegExp(`<${tag}>(.+?)</${tag}>`, "s").exec(text)?.[1] ?? assert.fail(text)
+        return `'sha256-${createHash("sha256").update(own).digest("base64")}'`
+      }
+      assert.strictEqual(
+        headers["content-security-policy"],
+        `default-src 'none'; script-src ${hashOf("script")}; style-src ${hashOf("style")}; connect-src 'self'; `
+          + "img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+      )
+      assert.match(text, /<link rel="icon" href="data:image\/svg\+xml,%3Csvg\S+%3C%2Fsvg%3E">/)
+    }))
+
   for (const readOnly of [false, true]) {
     for (const token of [undefined, "s3cret"]) {
       const asks = token !== undefined
@@ -394,6 +421,28 @@ describe("the page", () => {
         }))
     }
   }
+})
+
+describe("herds that are none", () => {
+  it.scopedLive("are a defect, whatever it is that they lack", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ name: "almost", process: (n: number) => Effect.succeed(n) })
+      const refusal = (herds: unknown) =>
+        Effect.map(
+          Effect.exit(
+            Layer.build(HerdServer.layer<readonly [Effect.Effect<Herd.Control>]>({ herds, port: 0 } as never))
+          ),
+          pretty
+        )
+      for (const member of ["size", "state", "history", "pause", "resume", "drain", "changes", "resize"]) {
+        const message = yield* refusal([Effect.succeed({ ...herd, [member]: {} })])
+        assert.include(message, "expected herds to be tags of herds, got one of {")
+      }
+      for (const herds of [[], [herd], herd, undefined]) {
+        assert.include(yield* refusal(herds), "expected herds to be tags of herds, one at least, got ")
+      }
+      assert.include(yield* refusal([Effect.succeed(5)]), "expected herds to be tags of herds, got one of 5")
+    }))
 })
 
 describe("dashboard: false", () => {
@@ -574,6 +623,33 @@ describe("the names of herds", () => {
         const answer = yield* checked((path, question) => ask(`${base()}${path}`, question))(`/herds/${path}`, question)
         assert.strictEqual(answer.status, 404)
         assert.deepStrictEqual(answer.json, { msg: "there is nothing at this path", _tag: "NotFound" })
+      }
+    }))
+
+  it.scopedLive("stand in paths that are read as the router reads them, also by what answers other methods", () =>
+    Effect.gen(function*() {
+      const app = HerdRouter.layer({ herds: both }).pipe(Layer.provide(herds))
+      const { base, listen } = anyPort()
+      yield* Layer.build(HttpLayerRouter.serve(app, quiet).pipe(Layer.provide(listen)))
+      const port = Number(new URL(base()).port)
+      const post = (path: string) =>
+        Effect.map(
+          exchange(port, `POST ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`),
+          ({ statuses, text }) => [statuses[0], /^allow: (.*)\r$/im.exec(text)?.[1]]
+        )
+      const ways = [
+        "/herds/first",
+        "/HERDS/first/",
+        "//herds///first",
+        "/h%65rds/%66irst",
+        "/herds/first;a?b#c",
+        "/herds/%"
+      ]
+      for (const way of [...ways, "http://localhost:1/herds/first", "HTTPS://localhost/herds/first?x=/1/2"]) {
+        assert.deepStrictEqual(yield* post(way), [405, "GET, HEAD, PATCH"], way)
+      }
+      for (const way of ["/herds/first/x", "/herds/a/b/http://localhost/herds/first"]) {
+        assert.deepStrictEqual(yield* post(way), [404, undefined], way)
       }
     }))
 

@@ -60,7 +60,9 @@ describe("gracefulServer", () => {
       yield* turns
       const refused = yield* hold(port, get("/4"))
       yield* until(() => refused.destroyed)
-      for (const end of finish) end()
+      finish[0]?.()
+      yield* until(() => pipelined.text().endsWith("answer to /1"))
+      for (const end of finish.slice(1)) end()
       const { error, millis } = yield* closing
       assert.isUndefined(error)
       assert.isBelow(millis, 1_000)
@@ -128,6 +130,22 @@ describe("gracefulServer", () => {
       assert.strictEqual(lateAnswer.text(), "")
     }))
 
+  it.scopedLive("delivers what is in flight also where the request behind it never comes whole", () =>
+    Effect.gen(function*() {
+      const { port, server } = yield* own({ rest: 50 })
+      const came: Array<() => void> = []
+      server.on("request", ({ url }, response) => came.push(() => response.end(`answer to ${url}`)))
+      const half = "PATCH /2 HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\na"
+      const answers = reading(yield* hold(port, get("/1") + half))
+      yield* until(() => came.length === 2)
+      const closing = yield* Effect.fork(closeOf(server))
+      yield* Effect.sleep("150 millis")
+      for (const end of came) end()
+      yield* closing
+      yield* until(() => answers.ended())
+      assert.include(answers.text(), "answer to /1")
+    }))
+
   it.scopedLive("can be closed twice, before it listens and after, as Node's, and can listen again", () =>
     Effect.gen(function*() {
       const { server } = yield* own()
@@ -162,7 +180,9 @@ describe("gracefulServer", () => {
     Effect.gen(function*() {
       const { port, server } = yield* own()
       const asked = () => exchange(port, get("/"))
-      assert.deepStrictEqual((yield* asked()).statuses, [503])
+      const { statuses, text } = yield* asked()
+      assert.deepStrictEqual(statuses, [503])
+      assert.match(text, /connection: close/i)
       const application = (_: unknown, response: { readonly end: (text: string) => void }) => response.end("hello")
       server.on("request", application)
       assert.deepStrictEqual((yield* asked()).statuses, [200])
