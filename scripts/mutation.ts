@@ -31,6 +31,7 @@ const parts: Readonly<Record<string, Part>> = {
   core: {
     mutate: [
       "src/Herd.ts",
+      "src/HerdMetrics.ts",
       ..."attempts backlog changes check condition crew fifo forks gopher heap herd history intake isolation job log"
         .split(" ").map((name) => `src/internal/${name}.ts`),
       ..."names noEffect options outcome outcomes retry round show steadyTime stream tally turn unread".split(" ")
@@ -58,7 +59,6 @@ const parts: Readonly<Record<string, Part>> = {
       "src/HerdApi.ts",
       "src/HerdClient.ts",
       "src/HerdError.ts",
-      "src/HerdMetrics.ts",
       "src/HerdRouter.ts",
       "src/HerdServer.ts",
       ..."access body controls dashboard eventStreams fallback gracefulServer monitor patch processMetrics"
@@ -68,6 +68,7 @@ const parts: Readonly<Record<string, Part>> = {
     ],
     tests: [
       "internal",
+      "HerdError",
       "openapi",
       "processMetrics",
       "gracefulServer",
