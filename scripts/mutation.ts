@@ -10,6 +10,7 @@
  */
 import { Stryker } from "@stryker-mutator/core"
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
+import { basename } from "node:path"
 
 const reports = "reports/mutation"
 
@@ -38,6 +39,7 @@ const parts: Readonly<Record<string, Part>> = {
         .map((name) => `src/internal/${name}.ts`)
     ],
     tests: [
+      "internal",
       "Herd.options",
       "Herd.units",
       "Herd.intake",
@@ -47,7 +49,6 @@ const parts: Readonly<Record<string, Part>> = {
       "Herd.gopher",
       "Herd.history",
       "HerdMetrics",
-      "internal",
       "faults",
       "hostile.options",
       "Herd.instants",
@@ -96,8 +97,15 @@ const parts: Readonly<Record<string, Part>> = {
 
 // ------------------------------------------------------------------------------------------------------ running
 
+/** Of files by name, those tests come first that are called the same: Herd.retry.test.ts for src/internal/retry.ts. */
+const inOrder = ({ tests }: Part, only: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const names = only.map((file) => basename(file).replace(/\.ts.*$/, ""))
+  const isFirst = (test: string) => names.some((name) => test === name || test.endsWith(`.${name}`))
+  return [...tests.filter(isFirst), ...tests.filter((test) => !isFirst(test))]
+}
+
 const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promise<void> => {
-  process.env["MUTATION_TESTS"] = part.tests.join(",")
+  process.env["MUTATION_TESTS"] = inOrder(part, only).join(",")
   process.env["MODEL_RUNS"] = "40"
   process.env["MODEL_SHRINK"] = "false"
   await new Stryker({
