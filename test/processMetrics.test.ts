@@ -79,6 +79,8 @@ describe.skipIf(!existsSync("/proc/self/fd"))("the figures of the process", () =
     const after = scrape()
     const used = sample(after, "process_cpu_seconds_total") - sample(before, "process_cpu_seconds_total")
     assert.isAbove(used, 0.02)
+    const { system, user } = process.cpuUsage()
+    assert.approximately(sample(after, "process_cpu_seconds_total"), (user + system) / 1e6, 0.1)
     assert.strictEqual(
       sample(after, "process_start_time_seconds"),
       sample(before, "process_start_time_seconds")
