@@ -2,7 +2,7 @@
  * The description of the API. That it has every answer which a test sees is held by test/utils/contract.ts.
  */
 import { OpenApi } from "@effect/platform"
-import { assert, describe, it } from "@effect/vitest"
+import { assert, describe, expect, it } from "@effect/vitest"
 import { compileErrors, validate } from "@readme/openapi-parser"
 import { Effect } from "effect"
 import { HerdApi } from "gofherd"
@@ -22,6 +22,14 @@ describe("/openapi.json", () => {
       assert.deepStrictEqual(json, JSON.parse(JSON.stringify(document)))
     })
   )
+
+  // Who changes the contract on purpose writes it anew: npx vitest run test/openapi.test.ts --update
+  it("is docs/openapi.json, but for the version, so that no word of the contract changes by accident", async () => {
+    const { info: { version, ...info }, ...rest } = OpenApi.fromApi(HerdApi.HerdApi)
+    const text = `${JSON.stringify({ info, ...rest }, undefined, 2)}\n`
+    assert.isString(version)
+    await expect(text).toMatchFileSnapshot("../docs/openapi.json")
+  })
 
   for (const prefix of ["", "/ops"] as const) {
     it(`is valid, as OpenAPI 3.1${prefix === "" ? "" : ", also with a prefix"}`, async () => {
