@@ -16,7 +16,6 @@ import {
 } from "effect"
 import { Herd, HerdError } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
-import { connect, type Socket } from "node:net"
 import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
@@ -80,24 +79,15 @@ describe("HerdServer.layer", () => {
     )
   })
 
-  it.live("stops within a second with idle, silent and half-sent connections open", () =>
+  it.scopedLive("stops within a second with idle, silent and half-sent connections open", () =>
     Effect.gen(function*() {
       const scope = yield* Scope.make()
       const context = yield* Layer.buildWithScope(serve(), scope)
       const port = Number(new URL(Context.get(context, HerdServer.HerdServer).url).port)
-      const open = (text: string) =>
-        Effect.async<Socket>((resume) => {
-          const socket = connect(port, "127.0.0.1", () => {
-            socket.on("error", () => {})
-            if (text !== "") socket.write(text)
-            resume(Effect.succeed(socket))
-          })
-        })
-      const sockets = yield* Effect.all([open(""), open("GET /he"), open("GET /herd HTTP/1.1\r\nHost: x\r\n\r\n")])
+      for (const text of ["", "GET /he", "GET /herd HTTP/1.1\r\nHost: x\r\n\r\n"]) yield* hold(port, text)
       yield* Effect.sleep("50 millis")
       const [duration] = yield* Effect.timed(Scope.close(scope, Exit.void))
       assert.isBelow(Duration.toMillis(duration), 1_000)
-      for (const socket of sockets) socket.destroy()
     }))
 
   it.scopedLive("has a router of its own: an application beside it has none of its routes, and it none of the application's", () =>
