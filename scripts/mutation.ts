@@ -40,6 +40,8 @@ const parts: Readonly<Record<string, Part>> = {
     ],
     tests: [
       "internal",
+      "show",
+      "check",
       "Herd.options",
       "Herd.units",
       "Herd.intake",

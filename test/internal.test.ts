@@ -7,6 +7,8 @@ import {
   Effect,
   FastCheck,
   Fiber,
+  FiberId,
+  FiberRef,
   Metric,
   MetricBoundaries,
   MetricKey,
@@ -14,12 +16,16 @@ import {
   MetricPair,
   MetricState,
   Option,
-  Queue
+  Queue,
+  Runtime,
+  Supervisor
 } from "effect"
 import { Backlog, Nothing } from "../src/internal/backlog.ts"
 import { Condition } from "../src/internal/condition.ts"
 import { Fifo } from "../src/internal/fifo.ts"
+import { ForkWatch, watchingForks } from "../src/internal/forks.ts"
 import { Heap } from "../src/internal/heap.ts"
+import { InitialRefs } from "../src/internal/isolation.ts"
 import { Job } from "../src/internal/job.ts"
 import { scrape, serialize } from "../src/internal/prometheus.ts"
 
@@ -115,6 +121,66 @@ describe("Condition", () => {
       assert.isTrue(never.awaited)
       yield* Fiber.interrupt(waiter)
       assert.isFalse(never.awaited)
+    }))
+})
+
+describe("InitialRefs", () => {
+  const ref = FiberRef.unsafeMake("initial")
+
+  it.effect("have changed until they are set back, and from the first FiberRef that is set (G12)", () =>
+    Effect.withFiberRuntime((fiber) => {
+      const refs = new InitialRefs(fiber)
+      return Effect.gen(function*() {
+        assert.isTrue(refs.changed)
+        yield* refs.reset
+        assert.isFalse(refs.changed)
+        yield* Effect.yieldNow()
+        yield* Effect.either(Effect.fail("no"))
+        assert.isFalse(refs.changed)
+        yield* FiberRef.set(ref, "set")
+        assert.isTrue(refs.changed)
+        assert.isTrue(refs.changed)
+        yield* refs.reset
+        assert.isFalse(refs.changed)
+        assert.strictEqual(yield* FiberRef.get(ref), "initial")
+        yield* Effect.locally(Effect.void, ref, "set for a while")
+        assert.isTrue(refs.changed)
+      })
+    }))
+
+  it.effect("are those that the fiber had when they were taken", () =>
+    Effect.locally(
+      Effect.withFiberRuntime((fiber) => {
+        const refs = new InitialRefs(fiber)
+        return Effect.gen(function*() {
+          yield* FiberRef.set(ref, "set")
+          yield* refs.reset
+          assert.strictEqual(yield* FiberRef.get(ref), "of the fiber")
+        })
+      }),
+      ref,
+      "of the fiber"
+    ))
+})
+
+describe("ForkWatch", () => {
+  it.effect("tells who forks, whatever else is watching, until it is stopped", () =>
+    Effect.gen(function*() {
+      const track = yield* Supervisor.track
+      const runtime = yield* Effect.supervised(Effect.runtime<never>(), track)
+      const parents: Array<string> = []
+      const watch = new ForkWatch((parent) => parents.push(FiberId.threadName(parent.id())))
+      const run = Runtime.runFork(watchingForks(runtime, watch))
+      const parent = run(Effect.zipRight(Effect.fork(Effect.never), Effect.never))
+      yield* Effect.yieldNow()
+      assert.deepStrictEqual(parents, [FiberId.threadName(parent.id())])
+      assert.strictEqual((yield* track.value).length, 2)
+      watch.stop()
+      const other = run(Effect.zipRight(Effect.fork(Effect.never), Effect.never))
+      yield* Effect.yieldNow()
+      assert.strictEqual(parents.length, 1)
+      assert.strictEqual((yield* track.value).length, 4)
+      yield* Fiber.interruptAll([parent, other])
     }))
 })
 
