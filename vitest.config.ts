@@ -12,6 +12,7 @@ export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/utils/programs.ts",
+    setupFiles: "test/utils/equality.ts",
     // The dashboard's scripts run in Chromium, which tells nothing of them.
     coverage: {
       include: ["src/**/*.ts"],

@@ -21,7 +21,7 @@ export default defineConfig({
   ...base,
   test: {
     include: files.map((name) => `test/${name}.test.ts`),
-    setupFiles: "scripts/mutation.setup.ts",
+    setupFiles: ["test/utils/equality.ts", "scripts/mutation.setup.ts"],
     testTimeout: 4_000,
     isolate: false,
     sequence: { sequencer: InOrder }

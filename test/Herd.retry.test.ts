@@ -10,10 +10,12 @@ import {
   Fiber,
   Random,
   Schedule,
+  Scope,
   Stream,
   TestClock
 } from "effect"
 import { Herd } from "gofherd"
+import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { countingSleeps } from "./utils/sleeps.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -415,6 +417,26 @@ describe("retry (G8)", () => {
       assert.isAtLeast(millis, 3 * 29)
       assert.isAtMost(millis, performance.now() - began - 2 * 299)
     }))
+
+  it.effect("counts it also for a unit that is interrupted while it waits", () =>
+    Effect.gen(function*() {
+      let now = 0
+      yield* pretendNow(() => now)
+      const scope = yield* Scope.make()
+      const herd = yield* Scope.extend(
+        Herd.make({
+          process: () => Effect.failSync(() => now += 30),
+          retry: Schedule.spaced("1 hour")
+        }),
+        scope
+      )
+      yield* herd.send("x")
+      yield* turns
+      now += 100
+      yield* Scope.close(scope, Exit.void)
+      const [outcome] = Chunk.toReadonlyArray(yield* Stream.runCollect(herd.outcomes))
+      assert.deepStrictEqual([outcome?.status, outcome?.duration], ["interrupted", Duration.millis(30)])
+    }).pipe(Effect.scoped))
 
   it.scoped("tells onRetry how long the unit is going to wait", () =>
     Effect.gen(function*() {

@@ -17,11 +17,13 @@ import {
   ManagedRuntime,
   Option,
   Schedule,
-  Stream
+  Stream,
+  type Tracer
 } from "effect"
 import { Herd } from "gofherd"
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
+import { makeLogs } from "./utils/logs.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -71,6 +73,20 @@ describe("process (G7)", () => {
     Effect.gen(function*() {
       const herd = yield* Herd.make({ process: () => 7 as unknown as Effect.Effect<number> })
       assert.match(pretty(yield* Effect.exit(herd.run(1))), /expected process to return an Effect, got 7/)
+    }))
+
+  it.scoped("that throws or dies settles its unit with just what it threw or died of", () =>
+    Effect.gen(function*() {
+      const broken = new Error("broken")
+      const herd = yield* Herd.make({
+        process: (throws: boolean) => {
+          if (throws) throw broken
+          return Effect.die(broken)
+        }
+      })
+      for (const throws of [true, false]) {
+        assert.deepStrictEqual(yield* Effect.exit(herd.run(throws)), Exit.die(broken))
+      }
     }))
 
   it.scoped("keeps the whole cause of a failure", () =>
@@ -428,7 +444,9 @@ describe("callbacks (G14)", () => {
       const herd = yield* Herd.make({
         name: "callbacks",
         process: (n: number) => n === 0 ? Effect.fail("zero") : Effect.succeed(n),
+        retry: Schedule.recurs(1),
         onSuccess: () => Effect.die(new Error("bad success")),
+        onRetry: () => Effect.die(new Error("bad retry")),
         onFailure: () => {
           throw new Error("bad failure")
         }
@@ -438,6 +456,7 @@ describe("callbacks (G14)", () => {
       assert.strictEqual(yield* herd.run(2), 2)
       assert.deepStrictEqual(logged, [
         "WARN onSuccess failed, which changes nothing for the unit callbacks Error: bad success",
+        "WARN onRetry failed, which changes nothing for the unit callbacks Error: bad retry",
         "WARN onFailure failed, which changes nothing for the unit callbacks Error: bad failure",
         "WARN onSuccess failed, which changes nothing for the unit callbacks Error: bad success"
       ])
@@ -505,6 +524,33 @@ describe("tracing", () => {
         { "gofherd.herd": "traced", "gofherd.work.id": "u", "gofherd.work.attempt": attempt }
       ]
       assert.deepStrictEqual(spans, [span(1), span(2)])
+    }))
+
+  it.scoped("makes a span of its own where the sender has none, wherever the herd was made, and logs nothing", () => {
+    const logs = makeLogs(LogLevel.Warning)
+    return Effect.gen(function*() {
+      const spans: Array<Option.Option<Tracer.AnySpan>> = []
+      const herd = yield* Effect.withSpan(
+        Herd.make({
+          process: () => Effect.map(Effect.orDie(Effect.currentSpan), ({ parent }) => spans.push(parent)),
+          tracing: true
+        }),
+        "maker"
+      )
+      yield* herd.run(1)
+      yield* herd.run(2, { id: "u" })
+      assert.deepStrictEqual(spans, [Option.none(), Option.none()])
+      assert.deepStrictEqual(logs.lines, [])
+    }).pipe(logs.collect)
+  })
+
+  it.scoped("makes none unless it is asked for, whatever else is", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        process: () => Effect.option(Effect.currentSpan),
+        onSuccess: () => Effect.void
+      })
+      assert.deepStrictEqual(yield* Effect.withSpan(herd.run(1), "request"), Option.none())
     }))
 })
 
