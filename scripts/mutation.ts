@@ -42,6 +42,7 @@ const parts: Readonly<Record<string, Part>> = {
       "internal",
       "show",
       "check",
+      "backlog",
       "Herd.options",
       "Herd.units",
       "Herd.intake",
@@ -53,6 +54,7 @@ const parts: Readonly<Record<string, Part>> = {
       "HerdMetrics",
       "faults",
       "hostile.options",
+      "hostile.herd",
       "Herd.instants",
       "model"
     ]

@@ -74,6 +74,15 @@ const balanced = (herd: Herd.Herd<number, number>) =>
   })
 
 describe("at any instant", () => {
+  atEveryInstant("the state balances (G3)", ({ at, make, over }) =>
+    Effect.gen(function*() {
+      const { herd } = yield* make({ size: 2 })
+      at(() => Effect.runSync(balanced(herd)))
+      yield* herd.sendAll([1, 2, 3])
+      yield* over
+      yield* herd.awaitIdle
+    }))
+
   atEveryInstant("a pause starts nothing more and loses nothing (G6)", ({ at, make, over }) =>
     Effect.gen(function*() {
       const { herd, started } = yield* make({ size: 2 })
@@ -136,6 +145,24 @@ describe("at any instant", () => {
         assert.strictEqual(started.filter((n) => n === 2).length, before)
         assert.strictEqual(yield* herd.run(3), 3)
         assert.include(started, 1)
+      })
+  )
+
+  atEveryInstant(
+    "a caller of run may be interrupted who hands its unit over, with capacity 0 (G11)",
+    ({ at, make, over }) =>
+      Effect.gen(function*() {
+        const { herd, started } = yield* make({ capacity: 0 })
+        const caller = yield* Effect.fork(herd.run(1))
+        let before: number | undefined
+        caller.addObserver(() => before = started.length)
+        at(() => caller.unsafeInterruptAsFork(caller.id()))
+        yield* over
+        yield* herd.awaitIdle
+        assert.strictEqual(started.length, before)
+        const { accepted, interrupted, succeeded } = yield* balanced(herd)
+        assert.strictEqual(accepted, interrupted + succeeded)
+        assert.strictEqual(yield* herd.run(2), 2)
       })
   )
 

@@ -353,6 +353,24 @@ describe("capacity 0", () => {
       assert.strictEqual(yield* herd.trySend(6), true)
     }))
 
+  it.scoped("lets trySend in while one gopher is free, though another's unit waits for its backoff, and not else (G4)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const retry = Schedule.spaced("1 minute")
+      const herd = yield* Herd.make({ process: stage.process, capacity: 0, size: 2, retry, outcomes: "discard" })
+      yield* herd.send(1)
+      yield* turns
+      yield* stage.fail(1, "later")
+      assert.isTrue(yield* herd.trySend(2))
+      yield* turns
+      assert.deepStrictEqual(stage.running, [2])
+      assert.isFalse(yield* herd.trySend(3))
+      yield* stage.succeed(2)
+      yield* herd.resize(1)
+      assert.isFalse(yield* herd.trySend(3))
+      assert.include(yield* herd.state, { accepted: 2, queued: 0, retrying: 1 })
+    }))
+
   it.scoped("hands over the next unit when one that waits for its backoff is cancelled (G4, G11)", () =>
     Effect.gen(function*() {
       const stage = makeStage()

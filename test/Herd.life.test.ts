@@ -444,6 +444,26 @@ describe("awaitIdle", () => {
     }))
 })
 
+describe("awaitIdle of an open herd", () => {
+  it.scoped("ends nothing: more work may come, and its outcomes", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process })
+      const reader = yield* Effect.fork(Stream.runCollect(herd.outcomes))
+      for (const n of [1, 2]) {
+        yield* herd.send(n)
+        const idle = yield* Effect.fork(herd.awaitIdle)
+        yield* turns
+        yield* stage.succeed(n)
+        yield* Fiber.join(idle)
+        assert.include(yield* herd.state, { closed: false, drained: false })
+      }
+      assert.isNull(reader.unsafePoll())
+      yield* herd.close
+      assert.deepStrictEqual(Array.from(yield* Fiber.join(reader), ({ work }) => work.body), [1, 2])
+    }))
+})
+
 describe("name", () => {
   it.scoped("is unique among the herds that live, and free again afterwards", () =>
     Effect.gen(function*() {

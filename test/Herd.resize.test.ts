@@ -214,6 +214,22 @@ describe("resize down", () => {
       assert.deepStrictEqual({ interrupted, queued, running }, { interrupted: 1, queued: 0, running: 0 })
     }))
 
+  it.scoped("with mode interrupt puts a unit back that can be cancelled then, like any other (G11)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process })
+      const caller = yield* Effect.fork(herd.run(1))
+      yield* turns
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* herd.settled
+      assert.include(yield* herd.state, { queued: 1, running: 0 })
+      yield* Fiber.interrupt(caller)
+      assert.include(yield* herd.state, { interrupted: 1, queued: 0, running: 0 })
+      yield* herd.resize(1)
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1])
+    }))
+
   it.scoped("with mode interrupt also ends the surplus that an earlier graceful shrink left", () =>
     Effect.gen(function*() {
       const stage = makeStage()

@@ -21,8 +21,7 @@ import {
   type Tracer
 } from "effect"
 import { Herd } from "gofherd"
-import { setFlagsFromString } from "node:v8"
-import { runInNewContext } from "node:vm"
+import { collectGarbage } from "./utils/garbage.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
@@ -237,8 +236,6 @@ describe("isolation (G12)", () => {
 
   it.effect("lets the herd go when its scope has closed, though a daemon of a unit lives on", () =>
     Effect.gen(function*() {
-      setFlagsFromString("--expose-gc")
-      const collect: () => void = runInNewContext("gc")
       const daemons: Array<Fiber.RuntimeFiber<never>> = []
       const unread = yield* Effect.scoped(Effect.gen(function*() {
         const body = { large: true }
@@ -250,9 +247,9 @@ describe("isolation (G12)", () => {
         return new WeakRef(body)
       }))
       yield* turns
-      collect()
+      collectGarbage()
       yield* turns
-      collect()
+      collectGarbage()
       assert.isUndefined(unread.deref())
       assert.isNull(daemons[0]?.unsafePoll())
       yield* Fiber.interruptAll(daemons)

@@ -3,7 +3,6 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
-  Chunk,
   Effect,
   FastCheck,
   Fiber,
@@ -16,17 +15,14 @@ import {
   MetricPair,
   MetricState,
   Option,
-  Queue,
   Runtime,
   Supervisor
 } from "effect"
-import { Backlog, Nothing } from "../src/internal/backlog.ts"
 import { Condition } from "../src/internal/condition.ts"
 import { Fifo } from "../src/internal/fifo.ts"
 import { ForkWatch, watchingForks } from "../src/internal/forks.ts"
 import { Heap } from "../src/internal/heap.ts"
 import { InitialRefs } from "../src/internal/isolation.ts"
-import { Job } from "../src/internal/job.ts"
 import { scrape, serialize } from "../src/internal/prometheus.ts"
 
 describe("Fifo", () => {
@@ -182,120 +178,6 @@ describe("ForkWatch", () => {
       assert.strictEqual((yield* track.value).length, 4)
       yield* Fiber.interruptAll([parent, other])
     }))
-})
-
-describe("Backlog", () => {
-  const make = (capacity: number) => {
-    let now = 0
-    let signals = 0
-    const backlog = new Backlog<number, never, never>({
-      capacity,
-      retrying: () => 0,
-      places: () => Infinity,
-      now: () => now,
-      onWork: () => signals++,
-      onTaken: () => {}
-    })
-    return { backlog, tick: () => now++, signals: () => signals }
-  }
-
-  it.effect("is the backing and the strategy of an Effect Queue: units come out in order, and an empty one suspends nobody", () =>
-    Effect.gen(function*() {
-      const { backlog } = make(3)
-      const queue = yield* Queue.make(backlog, backlog)
-      assert.isTrue(Queue.unsafeOffer(queue, 1))
-      assert.isTrue(yield* Queue.offer(queue, 2))
-      assert.isTrue(yield* Queue.offerAll(queue, [3]))
-      assert.isFalse(Queue.unsafeOffer(queue, 4))
-      assert.isTrue(yield* Queue.isFull(queue))
-      const putter = yield* Effect.fork(Queue.offerAll(queue, [4, 5]))
-      yield* Effect.yieldNow()
-      assert.deepStrictEqual([backlog.waiting, backlog.surplusSize()], [3, 1])
-      const taken = yield* Effect.all([
-        Queue.take(queue),
-        Queue.take(queue),
-        Queue.take(queue),
-        Queue.take(queue),
-        Queue.take(queue)
-      ])
-      assert.deepStrictEqual(taken, [1, 2, 3, 4, 5])
-      assert.isTrue(yield* Fiber.join(putter))
-      assert.strictEqual(yield* Queue.take(queue), Nothing)
-      assert.strictEqual(backlog.accepted, 5)
-    }))
-
-  it("lets waiting senders in when half of the capacity is free, not before", () => {
-    const { backlog } = make(4)
-    for (const n of [1, 2, 3, 4]) backlog.offer(n)
-    let accepted: boolean | undefined
-    backlog.wait([5], (yes) => accepted = yes)
-    backlog.poll(undefined)
-    backlog.refill()
-    assert.isUndefined(accepted)
-    backlog.poll(undefined)
-    backlog.refill()
-    assert.isTrue(accepted)
-    assert.strictEqual(backlog.waiting, 3)
-  })
-
-  it("knows when a unit entered, at the precision of a turn, without a word per unit", () => {
-    const { backlog, tick } = make(10)
-    backlog.offer(1)
-    tick()
-    backlog.offer(2)
-    backlog.offer(3)
-    tick()
-    const entered = [1, 2, 3].map(() => {
-      backlog.poll(undefined)
-      return backlog.entered
-    })
-    assert.deepStrictEqual(entered, [0, 1, 1])
-    backlog.putBack(3)
-    tick()
-    backlog.poll(undefined)
-    assert.strictEqual(backlog.entered, 1)
-  })
-
-  it("passes over what was discarded, and lets go of it before a gopher gets there", () => {
-    const { backlog } = make(10_000)
-    const jobs = Array.from(
-      { length: 1_000 },
-      (_, i) => new Job<number, never, never>(i, { id: undefined, priority: i % 3 })
-    )
-    for (const job of jobs) backlog.offer(job)
-    for (const job of jobs.slice(0, 999)) backlog.discard(job)
-    assert.deepStrictEqual([backlog.waiting, backlog.length()], [1, 1])
-    assert.strictEqual(backlog.poll(undefined), jobs[999])
-    assert.strictEqual(backlog.poll(undefined), Nothing)
-  })
-
-  it("puts a unit back at the head, ahead of its own priority only", () => {
-    const { backlog } = make(10)
-    const urgent = new Job<number, never, never>(9, { id: undefined, priority: 1 })
-    backlog.offer(1)
-    backlog.offer(2)
-    backlog.poll(undefined)
-    backlog.putBack(1)
-    backlog.offer(urgent)
-    assert.deepStrictEqual([backlog.poll(undefined), backlog.poll(undefined), backlog.poll(undefined)], [urgent, 1, 2])
-  })
-
-  it("takes back the units of a sender that withdraws, and tells the others of the close", () => {
-    const { backlog } = make(1)
-    backlog.offer(0)
-    const answers: Array<string> = []
-    const withdraw = backlog.wait([1], (yes) => answers.push(`1 ${yes}`))
-    backlog.wait([2], (yes) => answers.push(`2 ${yes}`))
-    withdraw()
-    withdraw()
-    assert.strictEqual(backlog.surplusSize(), 1)
-    backlog.close()
-    assert.deepStrictEqual(answers, ["2 false"])
-    backlog.wait([3], (yes) => answers.push(`3 ${yes}`))
-    assert.deepStrictEqual(answers, ["2 false", "3 false"])
-    assert.isFalse(backlog.offer(4))
-    assert.deepStrictEqual(Chunk.toReadonlyArray(backlog.pollUpTo(Infinity)), [0])
-  })
 })
 
 describe("Prometheus text", () => {
