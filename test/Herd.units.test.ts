@@ -495,7 +495,7 @@ describe("callbacks (G14)", () => {
 })
 
 describe("tracing", () => {
-  it.scoped("makes one span per attempt, a child of the sender's span", () =>
+  it.scoped("makes one span per attempt, a child of the sender's span, whether the unit has an id or not", () =>
     Effect.gen(function*() {
       const spans: Array<unknown> = []
       const herd = yield* Herd.make({
@@ -513,14 +513,21 @@ describe("tracing", () => {
         tracing: true,
         outcomes: "discard"
       })
-      yield* Effect.withSpan(herd.send("x", { id: "u" }), "request")
-      yield* herd.awaitIdle
-      const span = (attempt: number) => [
+      const span = (request: string, id: string, attempt: number) => [
         "gofherd.attempt",
-        Option.some("request"),
-        { "gofherd.herd": "traced", "gofherd.work.id": "u", "gofherd.work.attempt": attempt }
+        Option.some(request),
+        { "gofherd.herd": "traced", "gofherd.work.id": id, "gofherd.work.attempt": attempt }
       ]
-      assert.deepStrictEqual(spans, [span(1), span(2)])
+      yield* Effect.withSpan(herd.send("x", { id: "u" }), "one")
+      yield* herd.awaitIdle
+      yield* Effect.withSpan(herd.send("y"), "two")
+      yield* herd.awaitIdle
+      assert.deepStrictEqual(spans, [
+        span("one", "u", 1),
+        span("one", "u", 2),
+        span("two", "1", 1),
+        span("two", "1", 2)
+      ])
     }))
 
   it.scoped("makes a span of its own where the sender has none, wherever the herd was made, and logs nothing", () => {
