@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Metric, Stream, TestClock } from "effect"
 import { Herd, HerdMetrics } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
+import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { turns } from "./utils/stage.ts"
 
@@ -53,6 +54,44 @@ describe("a gopher that owns a resource", () => {
       yield* turns
       yield* herd.settled
       assert.strictEqual((yield* herd.state).live, 70)
+    }))
+
+  it.scoped("is made at once with as many as 4 ms allow, and with the others in the turns after that (G13)", () =>
+    Effect.gen(function*() {
+      let now = 0
+      // A millisecond from one look at the clock to the next.
+      yield* pretendNow(() => now++)
+      const herd = yield* Herd.make({ gopher: Effect.succeed((n: number) => Effect.succeed(n)), size: 0 })
+      yield* turns
+      const { live } = yield* Effect.zipRight(herd.resize(15), herd.state)
+      assert.strictEqual(live, 4)
+      yield* Effect.repeatN(turns, 4)
+      assert.strictEqual((yield* herd.state).live, 15)
+    }))
+
+  it.scoped("stays when it is idle, however many they are", () =>
+    Effect.gen(function*() {
+      const { acquire, events } = makeResource()
+      const herd = yield* Herd.make({ gopher: Effect.as(acquire, (n: number) => Effect.as(turns, n)), size: 100 })
+      yield* Effect.repeat(turns, { until: () => events.length === 100 })
+      yield* Effect.forEach(events, (_, n) => herd.run(n), { concurrency: "unbounded" })
+      yield* turns
+      assert.strictEqual(events.length, 100)
+      assert.strictEqual((yield* herd.state).live, 100)
+    }))
+
+  it.scoped("is not replaced by a resize that leaves it its place, not even on its way to a unit (G5)", () =>
+    Effect.gen(function*() {
+      const { acquire, events } = makeResource()
+      const herd = yield* Herd.make({ gopher: Effect.as(acquire, (n: number) => Effect.succeed(n)), size: 2 })
+      yield* turns
+      yield* herd.send(1)
+      yield* herd.resize(3)
+      yield* herd.send(2)
+      yield* herd.resize(3, { mode: "interrupt" })
+      yield* herd.awaitIdle
+      yield* turns
+      assert.deepStrictEqual(events, ["+1", "+2", "+3"])
     }))
 
   it.scoped("releases it when the gopher retires, and acquires another when the herd grows (G5)", () =>
@@ -185,6 +224,7 @@ describe("a gopher that owns a resource", () => {
       const acquired = yield* Deferred.make<void>()
       const herd = yield* Herd.make({
         gopher: Effect.as(Deferred.await(acquired), (n: number) => Effect.as(Effect.never, n)),
+        size: 2,
         capacity: 0,
         outcomes: "discard"
       })
@@ -192,7 +232,8 @@ describe("a gopher that owns a resource", () => {
       assert.isFalse(yield* herd.trySend(1))
       yield* Deferred.succeed(acquired, undefined)
       yield* turns
-      assert.deepStrictEqual([yield* herd.trySend(1), yield* herd.trySend(2)], [true, false])
+      const answers = [yield* herd.trySend(1), yield* herd.trySend(2), yield* herd.trySend(3)]
+      assert.deepStrictEqual(answers, [true, true, false])
     }))
 
   it.scoped("retires at once while it acquires or waits to try again", () =>

@@ -151,6 +151,20 @@ describe("the closing of the scope (G10)", () => {
     })
   }
 
+  it.effect("logs nothing of gophers that are idle", () => {
+    const logs = makeLogs(LogLevel.Info)
+    return logs.collect(Effect.gen(function*() {
+      const stage = makeStage()
+      const { close, herd } = yield* scoped(Herd.make({ process: stage.process, size: 3, name: "left" }))
+      yield* herd.sendAll([1, 2, 3])
+      yield* turns
+      yield* stage.succeed(1)
+      yield* stage.succeed(2)
+      yield* close
+      assert.deepStrictEqual(logs.lines, ["WARN [left] stopped with 1 units left over, now interrupted: 3"])
+    }))
+  })
+
   it.effect("gives out the outcomes of what was left a capacity at a time, not a million at once (G4)", () =>
     Effect.gen(function*() {
       const { close, herd } = yield* scoped(

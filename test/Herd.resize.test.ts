@@ -82,6 +82,17 @@ describe("resize up", () => {
       assert.strictEqual((yield* herd.state).live, 1)
     }))
 
+  it.scoped("keeps 64 idle gophers for what comes next, and no more (G5)", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, size: 100, outcomes: "discard" })
+      yield* herd.sendAll(range(1, 100))
+      yield* turns
+      assert.strictEqual((yield* herd.state).live, 100)
+      yield* stage.finish
+      assert.include(yield* herd.state, { live: 64, running: 0, succeeded: 100 })
+    }))
+
   it.scoped("runs ten thousand units at once if they are there (G1, G5)", () =>
     Effect.gen(function*() {
       const stage = makeStage()
