@@ -301,13 +301,19 @@ describe("a gopher that owns a resource", () => {
       const ended: Array<string> = []
       const child = (name: string) =>
         Effect.fork(Effect.onInterrupt(Effect.never, () => Effect.sync(() => ended.push(name))))
+      const heartbeat = yield* Deferred.make<Fiber.RuntimeFiber<never>>()
       const herd = yield* Herd.make({
-        gopher: Effect.as(child("heartbeat"), (_: void) => Effect.zipRight(child("unit"), Effect.yieldNow()))
+        gopher: Effect.as(
+          Effect.tap(child("heartbeat"), (fiber) => Deferred.succeed(heartbeat, fiber)),
+          (_: void) => Effect.zipRight(child("unit"), Effect.yieldNow())
+        )
       })
       yield* herd.run()
       yield* herd.run()
       yield* turns
       assert.deepStrictEqual(ended, ["unit", "unit"])
+      // It may be interrupted before it has begun, too.
+      assert.isNull((yield* Deferred.await(heartbeat)).unsafePoll())
     }))
 
   it.scoped("starts the FiberRefs of its units from what acquiring set", () =>
