@@ -43,6 +43,7 @@ const parts: Readonly<Record<string, Part>> = {
       "show",
       "check",
       "backlog",
+      "outcomes",
       "Herd.options",
       "Herd.units",
       "Herd.intake",
