@@ -15,6 +15,7 @@ import {
   TestClock
 } from "effect"
 import { Herd } from "gofherd"
+import { collectGarbage } from "./utils/garbage.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { countingSleeps } from "./utils/sleeps.ts"
@@ -381,6 +382,50 @@ describe("retry (G8)", () => {
       yield* TestClock.adjust("2 seconds")
       yield* turns
       assert.deepStrictEqual(stage.started, [1])
+    }))
+
+  it.effect("keeps the units that wait, however many are cancelled around them, and lets go of these (G8, G11)", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const herd = yield* Scope.extend(
+        Herd.make({
+          process: (body: { readonly n: number }, { attempt }) =>
+            attempt === 1 ? Effect.fail("later") : Effect.succeed(body.n),
+          retry: Schedule.spaced("1 hour"),
+          size: 10
+        }),
+        scope
+      )
+      const bodies = yield* Effect.gen(function*() {
+        const bodies = Array.from({ length: 300 }, (_, n) => ({ n }))
+        const callers = yield* Effect.forEach(bodies, (body) => Effect.fork(herd.run(body)))
+        yield* turns
+        assert.strictEqual((yield* herd.state).retrying, 300)
+        yield* Fiber.interruptAll(callers.filter((_, n) => n % 100 !== 50))
+        return bodies.map((body) => new WeakRef(body))
+      })
+      assert.include(yield* herd.state, { interrupted: 297, retrying: 3 })
+      yield* turns
+      collectGarbage()
+      assert.isAtMost(bodies.filter((body) => body.deref() !== undefined).length, 3 + 64 + 3)
+
+      yield* TestClock.adjust("1 hour")
+      yield* turns
+      assert.include(yield* herd.state, { retrying: 0, succeeded: 3 })
+      yield* Scope.close(scope, Exit.void)
+      assert.include(yield* herd.state, { accepted: 300, interrupted: 297, succeeded: 3 })
+    }))
+
+  it.effect("of a unit that was cancelled is not settled again when the scope closes (G2)", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const retry = Schedule.spaced("1 hour")
+      const herd = yield* Scope.extend(Herd.make({ process: () => Effect.fail("later"), retry, size: 2 }), scope)
+      const callers = yield* Effect.forEach([1, 2], () => Effect.fork(herd.run(0)))
+      yield* turns
+      yield* Effect.forEach(callers.slice(1), Fiber.interrupt)
+      yield* Scope.close(scope, Exit.void)
+      assert.include(yield* herd.state, { accepted: 2, interrupted: 2, drained: true })
     }))
 
   it.scoped("sums the attempts in the outcome, and gives each attempt a work of its own", () =>
