@@ -21,7 +21,7 @@ import {
   type Tracer
 } from "effect"
 import { Herd } from "gofherd"
-import { collectGarbage } from "./utils/garbage.ts"
+import { living } from "./utils/garbage.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
@@ -246,11 +246,7 @@ describe("isolation (G12)", () => {
         yield* herd.awaitIdle
         return new WeakRef(body)
       }))
-      yield* turns
-      collectGarbage()
-      yield* turns
-      collectGarbage()
-      assert.isUndefined(unread.deref())
+      assert.strictEqual(yield* living([unread], 0), 0)
       assert.isNull(daemons[0]?.unsafePoll())
       yield* Fiber.interruptAll(daemons)
     }))
