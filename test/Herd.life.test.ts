@@ -129,9 +129,11 @@ describe("the closing of the scope (G10)", () => {
       assert.isTrue(outcomes.every(({ status }) => status === "interrupted"))
       assert.strictEqual(new Set(outcomes.map(({ work }) => work.id)).size, 23)
       assert.deepStrictEqual(outcomes.filter(({ attempts }) => attempts === 0).length, 20)
-      assert.deepStrictEqual(logs.lines, [
-        "WARN [left] stopped with 23 units left over, now interrupted: 2, 3, 1, 4, 5, 6, 7, 8, 9, 10, …"
-      ])
+      // Which gopher has which unit is not, either.
+      const line =
+        /^WARN \[left\] stopped with 23 units left over, now interrupted: (?:2, 3|3, 2), 1, 4, 5, 6, 7, 8, 9, 10, …$/
+      assert.strictEqual(logs.lines.length, 1)
+      assert.match(logs.lines.join(), line)
     }))
   })
 

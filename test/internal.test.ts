@@ -24,6 +24,9 @@ import { ForkWatch, watchingForks } from "../src/internal/forks.ts"
 import { Heap } from "../src/internal/heap.ts"
 import { InitialRefs } from "../src/internal/isolation.ts"
 import { scrape, serialize } from "../src/internal/prometheus.ts"
+import { Round } from "../src/internal/round.ts"
+import { Turn } from "../src/internal/turn.ts"
+import { pretendNow } from "./utils/now.ts"
 
 describe("Fifo", () => {
   it("behaves as an array under any sequence of push, unshift and shift", () => {
@@ -117,6 +120,49 @@ describe("Condition", () => {
       assert.isTrue(never.awaited)
       yield* Fiber.interrupt(waiter)
       assert.isFalse(never.awaited)
+    }))
+})
+
+describe("Round", () => {
+  it("calls whoever wants to know at its end, until told to stop", () => {
+    const round = new Round()
+    const calls: Array<string> = []
+    const stop = round.atEnd(() => calls.push("one"))
+    round.atEnd(() => calls.push("two"))
+    round.next()
+    stop()
+    stop()
+    round.next()
+    assert.deepStrictEqual([calls, round.ended], [["one", "two", "two"], 2])
+  })
+})
+
+describe("Turn", () => {
+  it.scoped("is over for who looks more than 8 ms after its beginning, but not for the first (G13)", () =>
+    Effect.gen(function*() {
+      let now = 100
+      yield* pretendNow(() => now)
+      const turn = new Turn()
+      for (let time = 0; time < 2; time++) {
+        const began = now
+        turn.begin()
+        now += 20
+        assert.deepStrictEqual([turn.look(), turn.over, turn.now], [now, false, began])
+        yield* turn.passed
+        assert.deepStrictEqual([turn.over, turn.wasOver], [false, false])
+
+        turn.look()
+        now += 8
+        turn.look()
+        assert.deepStrictEqual([turn.over, turn.spent], [false, false])
+        now += 1
+        turn.look()
+        assert.deepStrictEqual([turn.over, turn.spent], [true, true])
+        yield* turn.passed
+        assert.deepStrictEqual([turn.over, turn.wasOver, turn.spent], [false, true, false])
+        yield* turn.passed
+      }
+      assert.strictEqual(turn.ended, 6)
     }))
 })
 
