@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Schedule } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Layer, Option, Schedule } from "effect"
 import { Herd, HerdError } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
 
@@ -39,8 +39,9 @@ const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: st
   [{ process: 7 }, "expected process to be a function (or else gopher an Effect of one), got 7"],
   [
     { gopher: Effect.succeed(process) },
-    "expected process to be a function (or else gopher an Effect of one), got a function"
-  ]
+    "expected process to be a function (or else gopher an Effect of one), got a function beside gopher {"
+  ],
+  [{ process: undefined, gopher: 7 }, "expected gopher to be an Effect of a function, got 7"]
 ]
 
 const show = (options: Record<string, unknown>) =>
@@ -100,6 +101,23 @@ describe("make", () => {
       })
       assert.match(herd.name, /^herd/)
       assert.strictEqual(yield* herd.size, 1)
+    }))
+
+  it.scoped("takes every form of a duration for the grace period", () =>
+    Effect.gen(function*() {
+      const second = Duration.seconds(1)
+      const forms: ReadonlyArray<Duration.DurationInput> = [
+        second,
+        "1 second",
+        "-0 millis",
+        1_000,
+        1n,
+        [1, 0],
+        Infinity
+      ]
+      for (const gracePeriod of forms) {
+        assert.strictEqual(yield* (yield* Herd.make({ process, gracePeriod })).run(5), 5)
+      }
     }))
 
   it.scoped("takes every bound itself", () =>
