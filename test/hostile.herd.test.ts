@@ -289,6 +289,11 @@ describe("sendAll, given an iterable that", () => {
       accepted: 0,
       error: "expected bodies to be an iterable, got"
     },
+    "gives an iterator whose next is no function": {
+      iterable: { [Symbol.iterator]: () => ({ next: 5 }) },
+      accepted: 0,
+      error: "expected bodies to be an iterable, got"
+    },
     "is asynchronous": {
       iterable: (async function*() {
         yield 1
