@@ -153,6 +153,18 @@ describe("the closing of the scope (G10)", () => {
     })
   }
 
+  it.effect("logs no more than 100 characters of an id", () => {
+    const logs = makeLogs(LogLevel.Info)
+    return logs.collect(Effect.gen(function*() {
+      const { close, herd } = yield* scoped(Herd.make({ process: Effect.succeed<number>, size: 0, name: "left" }))
+      yield* herd.send(1, { id: "x".repeat(100) })
+      yield* herd.send(2, { id: "y".repeat(101) })
+      yield* close
+      const ids = `${"x".repeat(100)}, ${"y".repeat(99)}…`
+      assert.deepStrictEqual(logs.lines, [`WARN [left] stopped with 2 units left over, now interrupted: ${ids}`])
+    }))
+  })
+
   it.effect("logs nothing of gophers that are idle", () => {
     const logs = makeLogs(LogLevel.Info)
     return logs.collect(Effect.gen(function*() {
@@ -546,6 +558,8 @@ describe("logs (G16)", () => {
       )
       yield* herd.resize(4)
       yield* herd.resize(4)
+      yield* herd.resume
+      yield* herd.pause
       yield* herd.pause
       yield* herd.resume
       yield* herd.send(1)
