@@ -124,7 +124,7 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     incrementalFile: `${reports}/${name}.json`,
     // A test that waits for ever fails after 4 s; what blocks the thread is ended after this. A new thread has to load
     // everything first: with less than that takes on a busy machine, each one that is ended would bring on the next.
-    timeoutMS: 60_000,
+    timeoutMS: 25_000,
     timeoutFactor: 2,
     // Vitest looks at no types.
     disableTypeChecks: false,

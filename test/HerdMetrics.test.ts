@@ -53,6 +53,19 @@ const zero = {
 }
 
 describe("HerdMetrics", () => {
+  it.scoped("sorts times into buckets from 100 µs to 5 min", () =>
+    Effect.gen(function*() {
+      yield* Herd.make({ process: Effect.succeed<number>, name: "buckets" })
+      const bounds = (metric: string) =>
+        Array.from(
+          scrape().matchAll(new RegExp(`^${metric}_bucket\\{herd="buckets",le="(.+)"\\}`, "gm")),
+          ([, le]) => le
+        )
+      const seconds = "0.0001 0.0005 0.001 0.005 0.01 0.025 0.05 0.1 0.25 0.5 1 2.5 5 10 30 60 300 +Inf".split(" ")
+      assert.deepStrictEqual(bounds("gofherd_attempt_duration_seconds"), seconds)
+      assert.deepStrictEqual(bounds("gofherd_wait_seconds"), seconds)
+    }))
+
   it.scoped("are all there, at zero, with a description, from the moment a herd is made", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "zero", size: 0 })
