@@ -72,6 +72,14 @@ describe("make", () => {
       }))
   }
 
+  it.scoped("says nothing of a gopher where none is given", () =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(Herd.make({ process: undefined as never }))
+      const expected = "a function (or else gopher an Effect of one)"
+      const given = { option: "process", expected, given: "undefined" }
+      assert.deepStrictEqual(exit, Exit.die(new HerdError.InvalidOption(given)))
+    }))
+
   it.scoped("tells no more than 80 characters of what it was given", () =>
     Effect.gen(function*() {
       const size = "7".repeat(200)

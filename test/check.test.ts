@@ -7,6 +7,8 @@ import { HerdError } from "gofherd"
 import { check, holds, isName, isObject, read, readNow } from "../src/internal/check.ts"
 import { noEffect } from "../src/internal/noEffect.ts"
 import { pretty } from "./utils/pretty.ts"
+import { unhandledRejections } from "./utils/rejections.ts"
+import { turns } from "./utils/stage.ts"
 
 const broken = new Error("broken")
 
@@ -98,16 +100,9 @@ describe("noEffect", () => {
 
   it.live("takes care of a Promise that is rejected, which would end the program", () =>
     Effect.gen(function*() {
-      const unhandled: Array<unknown> = []
-      const hear = (reason: unknown) => unhandled.push(reason)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => process.on("unhandledRejection", hear)),
-        () => Effect.sync(() => process.off("unhandledRejection", hear))
-      )
+      const unhandled = yield* unhandledRejections
       yield* Effect.exit(noEffect("process", Promise.reject(broken)))
-      yield* Effect.async<void>((resume) => {
-        setImmediate(() => setImmediate(() => resume(Effect.void)))
-      })
+      yield* turns
       assert.deepStrictEqual(unhandled, [])
     }).pipe(Effect.scoped))
 

@@ -8,6 +8,7 @@ import { Herd } from "gofherd"
 import { forEachKind, unharmed } from "./utils/hostile.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretty } from "./utils/pretty.ts"
+import { unhandledRejections } from "./utils/rejections.ts"
 
 /** A herd whose units of 1 come out as 2, and all others end in a hostile way. */
 const herdOf = (end: () => unknown, options: object = {}) =>
@@ -111,12 +112,7 @@ describe("callbacks", () => {
 describe("a Promise that is rejected", () => {
   it.scoped("and that process gives is the end of its unit, not of the program", () =>
     Effect.gen(function*() {
-      const unhandled: Array<unknown> = []
-      const hear = (reason: unknown) => unhandled.push(reason)
-      yield* Effect.acquireRelease(
-        Effect.sync(() => process.on("unhandledRejection", hear)),
-        () => Effect.sync(() => process.off("unhandledRejection", hear))
-      )
+      const unhandled = yield* unhandledRejections
       const herd = yield* herdOf(async () => {
         throw new Error("boom")
       }, {
