@@ -10,7 +10,6 @@ import {
   Fiber,
   Random,
   Schedule,
-  Scope,
   Stream,
   TestClock
 } from "effect"
@@ -19,7 +18,7 @@ import { living } from "./utils/garbage.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
 import { countingSleeps } from "./utils/sleeps.ts"
-import { makeStage, turns } from "./utils/stage.ts"
+import { makeStage, scoped, turns } from "./utils/stage.ts"
 
 class Flaky extends Error {
   readonly _tag = "Flaky"
@@ -386,15 +385,13 @@ describe("retry (G8)", () => {
 
   it.effect("keeps the units that wait, however many are cancelled around them, and lets go of these (G8, G11)", () =>
     Effect.gen(function*() {
-      const scope = yield* Scope.make()
-      const herd = yield* Scope.extend(
+      const { close, herd } = yield* scoped(
         Herd.make({
           process: (body: { readonly n: number }, { attempt }) =>
             attempt === 1 ? Effect.fail("later") : Effect.succeed(body.n),
           retry: Schedule.spaced("1 hour"),
           size: 10
-        }),
-        scope
+        })
       )
       const bodies = yield* Effect.gen(function*() {
         const bodies = Array.from({ length: 300 }, (_, n) => ({ n }))
@@ -410,19 +407,18 @@ describe("retry (G8)", () => {
       yield* TestClock.adjust("1 hour")
       yield* turns
       assert.include(yield* herd.state, { retrying: 0, succeeded: 3 })
-      yield* Scope.close(scope, Exit.void)
+      yield* close
       assert.include(yield* herd.state, { accepted: 300, interrupted: 297, succeeded: 3 })
     }))
 
   it.effect("of a unit that was cancelled is not settled again when the scope closes (G2)", () =>
     Effect.gen(function*() {
-      const scope = yield* Scope.make()
       const retry = Schedule.spaced("1 hour")
-      const herd = yield* Scope.extend(Herd.make({ process: () => Effect.fail("later"), retry, size: 2 }), scope)
+      const { close, herd } = yield* scoped(Herd.make({ process: () => Effect.fail("later"), retry, size: 2 }))
       const callers = yield* Effect.forEach([1, 2], () => Effect.fork(herd.run(0)))
       yield* turns
       yield* Effect.forEach(callers.slice(1), Fiber.interrupt)
-      yield* Scope.close(scope, Exit.void)
+      yield* close
       assert.include(yield* herd.state, { accepted: 2, interrupted: 2, drained: true })
     }))
 
@@ -465,18 +461,13 @@ describe("retry (G8)", () => {
     Effect.gen(function*() {
       let now = 0
       yield* pretendNow(() => now)
-      const scope = yield* Scope.make()
-      const herd = yield* Scope.extend(
-        Herd.make({
-          process: () => Effect.failSync(() => now += 30),
-          retry: Schedule.spaced("1 hour")
-        }),
-        scope
+      const { close, herd } = yield* scoped(
+        Herd.make({ process: () => Effect.failSync(() => now += 30), retry: Schedule.spaced("1 hour") })
       )
       yield* herd.send("x")
       yield* turns
       now += 100
-      yield* Scope.close(scope, Exit.void)
+      yield* close
       const [outcome] = Chunk.toReadonlyArray(yield* Stream.runCollect(herd.outcomes))
       assert.deepStrictEqual([outcome?.status, outcome?.duration], ["interrupted", Duration.millis(30)])
     }).pipe(Effect.scoped))

@@ -1,4 +1,4 @@
-import { Deferred, Effect, Schedule } from "effect"
+import { Deferred, Effect, Exit, Schedule, Scope } from "effect"
 
 /**
  * A `process` under the test's control: a unit starts, says so, and ends when the test says how.
@@ -67,4 +67,12 @@ export const until = (condition: Effect.Effect<boolean> | (() => boolean)) =>
   Effect.repeat(Effect.isEffect(condition) ? condition : Effect.sync(condition), {
     until: (holds) => holds,
     schedule: Schedule.spaced("20 millis")
+  })
+
+/** A herd in a scope of its own, for the test to close. */
+export const scoped = <A, R>(make: Effect.Effect<A, never, R>) =>
+  Effect.gen(function*() {
+    const scope = yield* Scope.make()
+    const herd = yield* Scope.extend(make, scope)
+    return { herd, close: Scope.close(scope, Exit.void) }
   })
