@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
+import type { Gopher } from "./Gopher.ts"
 import type { HerdClosed, InvalidSize } from "./HerdError.ts"
 import { InvalidOption } from "./HerdError.ts"
 import { holds } from "./internal/check.ts"
@@ -247,10 +248,11 @@ export type Options<In, Out, E = never, R = never, RRetry = R, RCallback = R> =
        * Instead of `process`, where each gopher owns a resource: a connection, a browser page, a worker thread. Run when a
        * gopher is born; its scope closes when the gopher retires. Such gophers are born at once, up to the size (those
        * that take more than 4 ms to make, in the next turns of the event loop), and stay.
-       * One whose unit died of a defect is replaced by a fresh one. If acquiring dies, it is logged, counted and tried
-       * again after 100 ms, then 200 ms, and so on up to 30 s.
+       * One whose unit died of a defect is replaced by a fresh one, and so is one whose resource says that it is broken, by
+       * `Gopher.replace`: its unit may fail and be retried, or be put back. If acquiring dies, it is counted, logged once
+       * for each cause until it succeeds, and tried again after 100 ms, then 200 ms, and so on up to 30 s.
        */
-      readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope>
+      readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope | Gopher>
     }
   )
 
@@ -261,7 +263,7 @@ export type Options<In, Out, E = never, R = never, RRetry = R, RCallback = R> =
 export interface CommonOptions<In, Out, E, RRetry, RCallback> {
   /**
    * Label of metrics and logs, not empty. Default `"herd"`; with `layer`, the tag's key. Names come from a small set: each new
-   * one adds 13 series to Effect's registry of metrics, one of each of `HerdMetrics`, which stay for the life of the process. A
+   * one adds 14 series to Effect's registry of metrics, one of each of `HerdMetrics`, which stay for the life of the process. A
    * name that a stopped herd had before adds none.
    */
   readonly name?: string | undefined

@@ -100,6 +100,17 @@ export const acquireFailures: Metric.Metric.Counter<number> = counter(
 )
 
 /**
+ * Gophers that were replaced, since their resource broke or a unit died on them.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const replacements: Metric.Metric.Counter<number> = counter(
+  "gofherd_replacements_total",
+  "Gophers that were replaced, since their resource broke or a unit died"
+)
+
+/**
  * The size: the target number of gophers.
  *
  * @since 0.1.0

@@ -1,4 +1,11 @@
 /**
+ * What a resource tells its gopher.
+ *
+ * @since 0.1.0
+ */
+export * as Gopher from "./Gopher.ts"
+
+/**
  * Run work with bounded concurrency, and change that bound while it runs: how many fibers process a queue.
  *
  * @since 0.1.0

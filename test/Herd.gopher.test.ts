@@ -194,6 +194,34 @@ describe("a gopher that owns a resource", () => {
     }))
   })
 
+  it.scoped("is warned of once for each cause, of all gophers and attempts until one succeeds, and counted each time (G16)", () => {
+    const logs = makeLogs(LogLevel.Debug)
+    return logs.collect(Effect.gen(function*() {
+      let reason: string | undefined = "no luck"
+      const acquire = Effect.suspend(() =>
+        reason === undefined ? Effect.succeed((n: number) => Effect.succeed(n)) : Effect.dieMessage(reason)
+      )
+      const herd = yield* Herd.make({ name: "quiet", gopher: acquire, size: 3 })
+      const told = (level: string) =>
+        logs.lines.filter((line) => line.startsWith(level) && line.includes("failed to")).length
+      const after = (millis: number) => Effect.zipRight(TestClock.adjust(millis), turns)
+      yield* turns
+      yield* after(100)
+      assert.deepStrictEqual([told("WARN"), told("DEBUG")], [1, 5])
+      reason = "another reason"
+      yield* after(200)
+      assert.deepStrictEqual([told("WARN"), told("DEBUG")], [2, 7])
+      reason = undefined
+      yield* after(400)
+      reason = "another reason"
+      yield* herd.resize(4)
+      yield* turns
+      assert.deepStrictEqual([told("WARN"), told("DEBUG")], [3, 7])
+      const { count } = yield* Metric.value(Metric.tagged(HerdMetrics.acquireFailures, "herd", herd.name))
+      assert.strictEqual(count, 10)
+    }))
+  })
+
   it.scoped("is tried again after 30 s at the most, however often it has failed", () =>
     Effect.gen(function*() {
       let attempts = 0

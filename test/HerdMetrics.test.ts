@@ -7,6 +7,7 @@ import { makeStage, turns } from "./utils/stage.ts"
 
 const {
   acquireFailures,
+  replacements,
   attemptDuration,
   failure,
   interrupted,
@@ -21,7 +22,7 @@ const {
   wait
 } = HerdMetrics
 
-const counters = { success, retry, failure, interrupted, resizes, acquireFailures }
+const counters = { success, retry, failure, interrupted, resizes, acquireFailures, replacements }
 const gauges = { size, running, queued, retrying, paused }
 
 const read = (herd: string) =>
@@ -45,6 +46,7 @@ const zero = {
   interrupted: 0,
   resizes: 0,
   acquireFailures: 0,
+  replacements: 0,
   size: 0,
   running: 0,
   queued: 0,
@@ -73,7 +75,7 @@ describe("HerdMetrics", () => {
       const registered = Metric.unsafeSnapshot().filter(({ metricKey }) =>
         metricKey.tags.some(({ value }) => value === herd.name)
       )
-      assert.strictEqual(registered.length, 13)
+      assert.strictEqual(registered.length, 14)
       for (const { metricKey } of registered) {
         assert.match(metricKey.name, /^gofherd_[a-z_]+$/)
         assert.strictEqual(metricKey.description._tag, "Some")

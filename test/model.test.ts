@@ -58,6 +58,7 @@ class Seen {
       resizes: model.resizes,
       "resources not acquired": model.acquireFailures,
       "units put back": model.putBacks,
+      "gophers replaced": model.replacements,
       "senders that waited": model.waits,
       "hand-overs": config.capacity === 0 ? model.accepted : 0,
       "without a reader": config.outcomes === "discard" ? model.accepted : 0

@@ -50,6 +50,7 @@ export class Attempts<In, Out, E, R> {
   private readonly tally: Tally
   private readonly history: History
   private readonly turn: Turn
+  private readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
   private readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
   private readonly onStarted: () => void
   private readonly onSettled: () => void
@@ -65,6 +66,8 @@ export class Attempts<In, Out, E, R> {
     readonly history: History
     readonly turn: Turn
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
+    /** If the gopher ends now, does a fresh one follow? */
+    readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
     readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
     readonly onStarted: () => void
     readonly onSettled: () => void
@@ -78,6 +81,7 @@ export class Attempts<In, Out, E, R> {
     this.tally = options.tally
     this.history = options.history
     this.turn = options.turn
+    this.replaces = options.replaces
     this.mayStart = options.mayStart
     this.onStarted = options.onStarted
     this.onSettled = options.onSettled
@@ -137,13 +141,18 @@ export class Attempts<In, Out, E, R> {
     // Not in a unit: a fault of the loop itself. Let the fiber end with it, and be replaced.
     if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
     gopher.touched = true
-    if (this.settings.retry === undefined) return this.giveUp(gopher, cause)
+    if (this.settings.retry === undefined || this.isPoison(gopher)) return this.giveUp(gopher, cause)
     return Effect.matchCauseEffect(decide(this.settings.retry, gopher.job?.schedule, cause, this.backoffs.time), {
       // A Schedule that dies has not answered: the unit fails, and both are told.
       onFailure: (death) => this.giveUp(gopher, Cause.sequential(cause, death)),
       onSuccess: (decision) =>
         decision._tag === "GiveUp" ? this.giveUp(gopher, cause) : this.again(gopher, cause, decision)
     })
+  }
+
+  /** Has the unit been at work on as many gophers while they broke as it may? */
+  private isPoison(gopher: Gopher<In, Out, E>): boolean {
+    return gopher.broken && gopher.work !== undefined && ++this.jobOf(gopher, gopher.work).crashes >= gopher.maxCrashes
   }
 
   /** The gopher's fiber has ended, perhaps in the middle of a unit, or about to begin one. */
@@ -301,6 +310,9 @@ export class Attempts<In, Out, E, R> {
     const defect = Cause.dieOption(cause)
     if (this.settings.worker.gopher === undefined || Option.isNone(defect)) return done
     // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
+    const dying = Effect.zipRight(done, Effect.die(defect.value))
+    if (!this.replaces(gopher)) return dying
+    this.tally.replaced()
     const message = `a gopher is replaced, since its unit ${outcome.work.id} died`
     return done.pipe(
       Effect.zipRight(this.annotated(Effect.logInfo(message, cause))),
@@ -385,6 +397,7 @@ export class Attempts<In, Out, E, R> {
   private release(gopher: Gopher<In, Out, E>): void {
     this.turn.begin()
     this.running--
+    if (!gopher.broken) gopher.proven = true
     gopher.work = undefined
     gopher.finish = undefined
     if (gopher.job !== undefined) gopher.job.gopher = undefined

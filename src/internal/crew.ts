@@ -142,6 +142,22 @@ export class Crew<In, Out, E> {
     }
   }
 
+  /** The gopher's resource is broken: it ends once its unit has. */
+  replace(gopher: Gopher<In, Out, E>): void {
+    gopher.broken = true
+    this.forgetIdle(gopher)
+    this.retire(gopher)
+  }
+
+  /** If the gopher ends now, does a fresh one follow? Not if it was ending anyway. */
+  replaces(gopher: Gopher<In, Out, E>): boolean {
+    return this.resident && !gopher.retired && this.surplus <= 0
+  }
+
+  private forgetIdle(gopher: Gopher<In, Out, E>): void {
+    if (gopher.wake !== undefined) this.idle.splice(this.idle.indexOf(gopher), 1)
+  }
+
   private retire(gopher: Gopher<In, Out, E>): void {
     if (gopher.retired) return
     gopher.retired = true
@@ -212,8 +228,8 @@ export class Crew<In, Out, E> {
     return this.resident && !this.disbanded && this.live < this.size
   }
 
-  private spawn(): Gopher<In, Out, E> {
-    const gopher = new Gopher<In, Out, E>()
+  private spawn(breaks = 0): Gopher<In, Out, E> {
+    const gopher = new Gopher<In, Out, E>(breaks)
     const fiber = gopher.fiber = this.born(gopher)
     this.gophers.set(fiber, gopher)
     fiber.addObserver((exit) => {
@@ -221,9 +237,10 @@ export class Crew<In, Out, E> {
       if (gopher.retired) this.leaving--
       if (this.waking === gopher) this.waking = undefined
       // An idle gopher ends only after it was woken: somebody else has interrupted its fiber.
-      if (gopher.wake !== undefined) this.idle.splice(this.idle.indexOf(gopher), 1)
+      this.forgetIdle(gopher)
       this.died(gopher, exit)
       this.settled.check()
+      if (gopher.broken && this.lacks) this.spawn(gopher.proven ? 0 : gopher.breaks + 1)
       this.fill()
       this.signal()
     })

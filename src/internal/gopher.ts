@@ -6,6 +6,7 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
+import { Gopher as GopherTag, type ReplaceOptions } from "../Gopher.ts"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
@@ -30,8 +31,16 @@ export class Gopher<In, Out, E> {
   finish: (() => void) | undefined = undefined
   /** It stops at the next opportunity. */
   retired = false
-  /** It was interrupted by a shrink, so its unit goes back. */
+  /** It was interrupted by a shrink, or its resource broke before the unit came to it: so its unit goes back. */
   putBack = false
+  /** Its resource is broken. */
+  broken = false
+  /** The unit at work fails for good if it has been at work on so many gophers while they broke. */
+  maxCrashes = Infinity
+  /** An attempt has ended on it, and it was not broken. */
+  proven = false
+  /** How many gophers before it broke in a row without being proven. */
+  readonly breaks: number
   /** It has what it needs, and takes units. */
   ready = false
   /** Something has run on the fiber since its FiberRefs were looked at. */
@@ -43,6 +52,10 @@ export class Gopher<In, Out, E> {
   /** Ends its idleness; undefined while it is not idle. */
   wake: (() => void) | undefined = undefined
   fiber: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  constructor(breaks: number) {
+    this.breaks = breaks
+  }
 }
 
 /**
@@ -57,11 +70,24 @@ export interface Host<In, Out, E, R> {
   wants(gopher: Gopher<In, Out, E>): boolean
   /** The gopher has nothing to do and would be woken; `false` if it should look again. */
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
+  /** The resource is broken. */
+  replace(gopher: Gopher<In, Out, E>, options: ReplaceOptions | undefined): Effect.Effect<void>
+  /** It was broken before it got the unit. */
+  putBack(gopher: Gopher<In, Out, E>): Effect.Effect<never>
+  /** The resource was acquired. */
+  acquired(): void
   /** The resource could not be acquired, so many times in a row, and will be tried again after the delay. */
   acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void>
   /** What was acquired, perhaps in part, could not be released. */
   releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void>
 }
+
+/**
+ * What acquires a gopher's resource.
+ *
+ * @internal
+ */
+export type Acquire<In, Out, E, R> = Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope | GopherTag>
 
 /**
  * What the fiber of a gopher with a plain `process` runs.
@@ -76,16 +102,21 @@ export const live = <In, Out, E, R>(
   Effect.withFiberRuntime((fiber) => loop(host, gopher, process, new InitialRefs(fiber)))
 
 /**
- * What the fiber of a gopher with a resource runs: acquire, live, release.
+ * What the fiber of a gopher with a resource runs: acquire, live, release. It takes its time if those before it broke.
  *
  * @internal
  */
 export const liveWith = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
-  acquire: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope>
+  acquire: Acquire<In, Out, E, R>
 ): Effect.Effect<void, never, R> => {
-  const life = Effect.flatMap(Effect.flatMap(acquire, asProcess), (process) => {
+  const provided = Effect.provideService(acquire, GopherTag, {
+    replace: (options) => host.replace(gopher, options),
+    putBack: host.putBack(gopher)
+  })
+  const life = Effect.flatMap(Effect.flatMap(provided, asProcess), (process) => {
+    host.acquired()
     const children = gopher.fiber?.children ?? Effect.succeed([])
     return Effect.flatMap(children, (own) => {
       gopher.own = own
@@ -110,7 +141,7 @@ export const liveWith = <In, Out, E, R>(
       const waiting = Effect.zipRight(host.acquireFailed(failed.value, failures, delay), Effect.sleep(delay))
       return Effect.zipRight(waiting, again(failures + 1))
     })
-  return again(1)
+  return gopher.breaks === 0 ? again(1) : Effect.zipRight(Effect.sleep(backoff(gopher.breaks)), again(1))
 }
 
 const asProcess = <A>(process: A): Effect.Effect<A> =>

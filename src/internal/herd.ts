@@ -1,4 +1,4 @@
-import type * as Cause from "effect/Cause"
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,6 +11,7 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { ReplaceOptions } from "../Gopher.ts"
 import type { Herd, HerdHistory, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
 import type { HerdClosed } from "../HerdError.ts"
 import { InvalidOption, InvalidSize } from "../HerdError.ts"
@@ -34,7 +35,7 @@ import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
-import { cut, show } from "./show.ts"
+import { cut, saidBy, show } from "./show.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
@@ -44,6 +45,15 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
   const { mode = "graceful" } = readNow(options, ({ mode }) => ({ mode }))
   if (mode === "graceful" || mode === "interrupt") return mode
   throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
+}
+
+/** The same. */
+const maxCrashesOf = (options: ReplaceOptions | undefined): number => {
+  if (options === undefined) return Infinity
+  const { maxCrashes } = readNow(options, ({ maxCrashes }) => ({ maxCrashes }))
+  if (maxCrashes === undefined) return Infinity
+  if (isSize(maxCrashes, Number.MAX_SAFE_INTEGER) && maxCrashes > 0) return maxCrashes
+  throw new InvalidOption({ option: "maxCrashes", expected: "an integer from 1", given: show(maxCrashes) })
 }
 
 /** How many ids of units that were left over are logged, and how much of each: they may be of any length. */
@@ -116,6 +126,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       history: this.past,
       turn,
       fork: (effect) => this.fork(effect),
+      replaces: (gopher) => this.crew.replaces(gopher),
       mayStart: (gopher) => !gopher.retired && this.mayStart(),
       onStarted: () => this.crew.signal(),
       onSettled: () => this.checkEnd()
@@ -288,15 +299,55 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return this.crew.park(gopher, wake, this.backlog.available > 0)
   }
 
+  replace(gopher: Gopher<In, Out, E>, options: ReplaceOptions | undefined): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      gopher.maxCrashes = Math.min(gopher.maxCrashes, maxCrashesOf(options))
+      return this.replaceNow(gopher)
+    })
+  }
+
+  putBack(gopher: Gopher<In, Out, E>): Effect.Effect<never> {
+    return Effect.suspend(() => {
+      const replacing = this.replaceNow(gopher)
+      if (gopher.work !== undefined && gopher.finish === undefined) {
+        gopher.putBack = true
+        this.crew.interrupt(gopher)
+      }
+      return Effect.zipRight(replacing, Effect.never)
+    })
+  }
+
+  private replaceNow(gopher: Gopher<In, Out, E>): Effect.Effect<void> {
+    const unit = gopher.work === undefined ? "" : ` at unit ${cut(gopher.work.id, LONGEST_ID, "…")}`
+    const news = this.crew.replaces(gopher)
+    this.crew.replace(gopher)
+    if (!news) return Effect.void
+    this.tally.replaced()
+    this.turn.begin()
+    return this.log(LogLevel.Info, `a gopher is replaced, since its resource broke${unit}`)
+  }
+
+  acquired(): void {
+    this.reported = undefined
+  }
+
   acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void> {
     this.tally.acquireFailed()
     const when = `next attempt in ${Duration.format(delay)}`
-    return this.log(LogLevel.Warning, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)
+    // Told once: of all gophers, and of all attempts until one has succeeded.
+    const error = Cause.squash(cause)
+    const reason = saidBy(error) ?? show(error)
+    const level = reason === this.reported ? LogLevel.Debug : LogLevel.Warning
+    this.reported = reason
+    return this.log(level, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)
   }
 
   releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void> {
     return this.log(LogLevel.Warning, "a gopher failed to release its resource", cause)
   }
+
+  /** Why acquiring failed last, if it has not succeeded since. */
+  private reported: string | undefined = undefined
 
   private lifeOf(gopher: Gopher<In, Out, E>): Effect.Effect<void, never, R> {
     const { worker } = this.settings

@@ -46,6 +46,8 @@ export class Job<In, Out, E> {
   /** Attempts that ended, and the time they took. */
   attempts = 0
   millis = 0
+  /** Gophers that broke while they were at it. */
+  crashes = 0
   /** The state of the user's Schedule for this unit. */
   schedule: unknown = undefined
   /** When its backoff ends, in epoch milliseconds of the Clock, and its place among those due at the same time. */

@@ -2,16 +2,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import type * as Scope from "effect/Scope"
 import type { CommonOptions, Options, Process } from "../Herd.ts"
 import { InvalidOption } from "../HerdError.ts"
 import { check, holds, isName, isObject, read } from "./check.ts"
+import type { Acquire } from "./gopher.ts"
 import { show } from "./show.ts"
 
 /** What processes the units: a function, or one per gopher. */
 type Worker<In, Out, E, R> =
   | { readonly process: Process<In, Out, E, R>; readonly gopher?: undefined }
-  | { readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope> }
+  | { readonly gopher: Acquire<In, Out, E, R> }
 
 /** What `make` works with: every option present and in its bounds. */
 export interface Settings<In, Out, E, R>
@@ -128,7 +128,7 @@ export const validate = <In, Out, E, R, RS, RC>(
 const workerOf = <In, Out, E, R>(
   { gopher, process }: {
     readonly process: Process<In, Out, E, R> | undefined
-    readonly gopher: Effect.Effect<Process<In, Out, E, R>, never, R | Scope.Scope> | undefined
+    readonly gopher: Acquire<In, Out, E, R> | undefined
   }
 ): Effect.Effect<Worker<In, Out, E, R>, InvalidOption> => {
   if (process === undefined && gopher !== undefined) {

@@ -83,6 +83,10 @@ export class Tally {
     HerdMetrics.acquireFailures.unsafeUpdate(1, this.labels)
   }
 
+  replaced(): void {
+    HerdMetrics.replacements.unsafeUpdate(1, this.labels)
+  }
+
   /** No metric changes any more: a stopped herd's name may be another one's by now. */
   stop(): void {
     this.over = true

@@ -13,6 +13,10 @@ export type Attempt =
   | "wait"
   /** The same, uninterruptible. */
   | "hold"
+  /** Breaks its gopher, and fails. As all of these: where gophers may break, and otherwise it just fails. */
+  | "break"
+  /** Finds its gopher broken and is put back, once; then it succeeds. */
+  | "go back"
 
 /** A unit: what its attempts do, one after the other; the last is repeated. */
 export interface Plan {
@@ -45,6 +49,8 @@ export type Command =
   | { readonly do: "cancel"; readonly nth: number }
   /** Ends the n-th of the attempts that wait. */
   | { readonly do: "finish"; readonly nth: number; readonly as: End }
+  /** The resource of the n-th gopher breaks, whatever that is at; the unit stays, or goes back. */
+  | { readonly do: "break"; readonly nth: number; readonly unit: "stays" | "goes back" }
   /** A reader of `outcomes` who takes what is there, and goes. */
   | { readonly do: "read" }
   /** A reader who stays, and one who goes. */
@@ -62,12 +68,26 @@ export interface Config {
   readonly outcomes: number | "discard"
   readonly retry: { readonly times: number; readonly delay: number; readonly grows: boolean } | undefined
   /** What becomes of attempts to acquire a gopher's resource, one after the other and over again; undefined for a plain `process`. */
-  readonly gopher: { readonly acquires: ReadonlyArray<"succeed" | "die">; readonly releaseDies: boolean } | undefined
+  readonly gopher:
+    | {
+      readonly acquires: ReadonlyArray<"succeed" | "die">
+      readonly releaseDies: boolean
+      readonly breaks: boolean
+      readonly maxCrashes: number | undefined
+    }
+    | undefined
   readonly callbacks: "none" | "count" | "die"
   readonly gracePeriod: number
   readonly tracing: boolean
   readonly ending: "drain" | "stop"
 }
+
+/**
+ * Whether units are put back by a gopher that was broken before. One that has children takes longer, so that others may overtake it; and
+ * somebody who waits for room may find some while the unit is on its way.
+ */
+export const goesBack = ({ capacity, gopher }: Config, { forks }: Plan): boolean =>
+  gopher?.breaks === true && capacity >= ROOMY && !forks
 
 /** How long to wait before the next command: not at all, for other fibers to make some steps, or for a turn of the event loop. */
 export type Gap = "none" | "steps" | "turn"
@@ -77,7 +97,8 @@ export const ROOMY = 1024
 
 const attempt = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom<Attempt>("succeed", "fail", "wait", "wait") },
-  { weight: 2, arbitrary: fc.constantFrom<Attempt>("die", "throw", "nonsense", "interrupt itself", "hold") }
+  { weight: 2, arbitrary: fc.constantFrom<Attempt>("die", "throw", "nonsense", "interrupt itself", "hold") },
+  { weight: 1, arbitrary: fc.constantFrom<Attempt>("break", "go back") }
 )
 
 const plan: fc.Arbitrary<Plan> = fc.record({
@@ -136,6 +157,14 @@ const command: fc.Arbitrary<Command> = fc.oneof(
   },
   { weight: 10, arbitrary: fc.record({ do: fc.constant("cancel" as const), nth }) },
   { weight: 30, arbitrary: fc.record({ do: fc.constant("finish" as const), nth, as: end }) },
+  {
+    weight: 6,
+    arbitrary: fc.record({
+      do: fc.constant("break" as const),
+      nth,
+      unit: fc.constantFrom("stays" as const, "stays" as const, "goes back" as const)
+    })
+  },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("read" as const) }) },
   { weight: 4, arbitrary: fc.record({ do: fc.constant("attach" as const) }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("detach" as const) }) },
@@ -156,10 +185,15 @@ export const hasty: fc.Arbitrary<ReadonlyArray<readonly [Command, Gap]>> = fc.ar
   size: "max"
 })
 
-/** A gopher that acquires its resource again, and a backoff, must not end at the same instant: who is first is left to chance. */
-const unambiguous = (config: Config): Config => {
-  const { gopher, retry } = config
-  return gopher?.acquires.includes("die") === true && retry !== undefined
+/**
+ * A gopher that acquires its resource later, and a backoff, must not end at the same instant, nor may two gophers acquire at the same
+ * instant of which one has failed before: who is first is left to chance.
+ */
+const unambiguous = ({ gopher: given, ...rest }: Config): Config => {
+  const gopher = given?.breaks ? { ...given, acquires: ["succeed" as const] } : given
+  const config = { ...rest, gopher }
+  const { retry } = config
+  return (gopher?.breaks === true || gopher?.acquires.includes("die") === true) && retry !== undefined
     ? { ...config, retry: { ...retry, delay: 0 } }
     : config
 }
@@ -178,7 +212,9 @@ export const config: fc.Arbitrary<Config> = fc.record<Config>({
         minLength: 1,
         maxLength: 4
       }),
-      releaseDies: fc.boolean()
+      releaseDies: fc.boolean(),
+      breaks: fc.boolean(),
+      maxCrashes: fc.constantFrom(undefined, 1, 2)
     }),
     { nil: undefined, freq: 2 }
   ),

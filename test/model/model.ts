@@ -2,7 +2,7 @@
  * A herd as plain data: no fibers, no Effects, no event loop. It says what a real one has to look like whenever nothing more
  * happens by itself.
  */
-import type { Attempt, Config, End, Plan } from "./commands.ts"
+import { type Attempt, type Config, type End, goesBack, type Plan } from "./commands.ts"
 
 /** Where an outcome goes: to the readers of `outcomes`, or to the one who asked for it. */
 export interface Place {
@@ -20,6 +20,9 @@ export interface Unit {
   readonly place: Place
   /** Attempts that ended. */
   attempts: number
+  /** Gophers that broke while they were at it. */
+  crashes: number
+  wentBack: boolean
   phase: "new" | "queued" | "running" | "retrying" | "settled"
   cancelled: boolean
 }
@@ -34,15 +37,34 @@ export interface Sender {
 }
 
 interface Gopher {
+  /** The number of the attempt to acquire its resource. */
+  id: number
   unit: Unit | undefined
   /** When it tries again to acquire its resource, and how often it has tried in vain. */
   due: number | undefined
   failures: number
   /** It goes as soon as it can. */
   leaving: boolean
-  /** A shrink wants the unit back in the queue. */
+  /** A shrink, or the resource, wants the unit back in the queue. */
   putBack: boolean
+  /** Its resource is broken. */
+  broken: boolean
+  /** Gophers before it that broke in a row without being proven. */
+  readonly breaks: number
+  maxCrashes: number
 }
+
+const gopherOf = (unit: Unit | undefined, due: number | undefined, breaks = 0): Gopher => ({
+  id: 0,
+  unit,
+  due,
+  failures: 0,
+  leaving: false,
+  putBack: false,
+  broken: false,
+  breaks,
+  maxCrashes: Infinity
+})
 
 const first = <A>(items: ReadonlyArray<A>, before: (self: A, that: A) => boolean): A | undefined =>
   items.reduce<A | undefined>((best, item) => best === undefined || before(item, best) ? item : best, undefined)
@@ -79,6 +101,8 @@ export class Model {
   interrupted = 0
   resizes = 0
   acquireFailures = 0
+  /** Gophers that were replaced. */
+  replacements = 0
   /** Attempts that started, as unit and number of the attempt, in order. */
   readonly starts: Array<string> = []
   /** Attempts that ended. */
@@ -98,8 +122,18 @@ export class Model {
   /** From here on every resource can be acquired. */
   healthy = false
 
-  constructor(config: Config) {
+  /** Which of the gophers took each of the units: that is left to the herd. */
+  private readonly startedOn: ReadonlyArray<number>
+  /** The gophers that have a resource, by their number: the herd says who is who. */
+  private readonly known = new Map<number, {
+    /** An attempt has ended on it while it was not broken. */
+    proven: boolean
+    readonly breaks: number
+  }>()
+
+  constructor(config: Config, startedOn: ReadonlyArray<number>) {
     this.config = config
+    this.startedOn = startedOn
     this.size = config.size
     this.fill()
   }
@@ -208,11 +242,11 @@ export class Model {
 
   /** Live gophers that have to go. */
   private get surplus(): number {
-    return this.gophers.filter(({ leaving }) => !leaving).length - this.size
+    return this.gophers.filter((gopher) => !isGoing(gopher)).length - this.size
   }
 
   get leaving(): number {
-    return this.gophers.filter(({ leaving }) => leaving).length
+    return this.gophers.filter(isGoing).length
   }
 
   /** Gophers that could start a unit now. */
@@ -233,7 +267,7 @@ export class Model {
       for (const gopher of this.gophers.filter(rests)) if (this.surplus > 0) remove(this.gophers, gopher)
     }
     if (mode === "interrupt") {
-      for (const gopher of this.gophers.filter(({ leaving }) => !leaving).toReversed()) {
+      for (const gopher of this.gophers.filter((gopher) => !isGoing(gopher)).toReversed()) {
         if (this.surplus > 0) {
           gopher.leaving = true
           gopher.putBack = true
@@ -247,15 +281,16 @@ export class Model {
   private fill(): void {
     if (this.config.gopher === undefined || this.life === "stopping" || this.life === "stopped") return
     while (this.gophers.length < this.size) {
-      this.gophers.push({ unit: undefined, due: this.now, failures: 0, leaving: false, putBack: false })
+      this.gophers.push(gopherOf(undefined, this.now))
     }
   }
 
   private acquire(gopher: Gopher): void {
     const { acquires } = this.config.gopher as NonNullable<Config["gopher"]>
     const ok = this.healthy || acquires[this.acquired % acquires.length] === "succeed"
-    this.acquired++
+    gopher.id = this.acquired++
     if (ok) {
+      this.known.set(gopher.id, { proven: false, breaks: gopher.breaks })
       gopher.due = undefined
       return
     }
@@ -294,16 +329,52 @@ export class Model {
   private start(unit: Unit): void {
     unit.phase = "running"
     this.starts.push(`${unit.n}, attempt ${unit.attempts + 1}`)
-    let gopher = this.gophers.find(isIdle)
+    const idle = this.gophers.filter(isIdle)
+    const id = this.startedOn[this.starts.length - 1]
+    let gopher = idle.find((gopher) => gopher.id === id) ?? idle[0]
     if (gopher === undefined) {
-      gopher = { unit, due: undefined, failures: 0, leaving: false, putBack: false }
+      gopher = gopherOf(unit, undefined)
     } else {
+      gopher.id = id ?? gopher.id
       gopher.unit = unit
       remove(this.gophers, gopher)
     }
     this.gophers.push(gopher)
     const attempt = attemptOf(unit)
-    if (attempt !== "wait" && attempt !== "hold") this.finish(gopher, attempt)
+    if (attempt === "wait" || attempt === "hold") return
+    const { gopher: { breaks, maxCrashes = Infinity } = { breaks: false } } = this.config
+    if (attempt === "break") {
+      if (breaks) {
+        this.break(gopher, "stays")
+        gopher.maxCrashes = Math.min(gopher.maxCrashes, maxCrashes)
+      }
+      this.finish(gopher, "fail")
+    } else if (attempt === "go back") {
+      if (unit.wentBack || !goesBack(this.config, unit.plan)) return this.finish(gopher, "succeed")
+      unit.wentBack = true
+      this.break(gopher, "goes back")
+      this.interruptNow(gopher)
+    } else {
+      this.finish(gopher, attempt)
+    }
+  }
+
+  /** These are the gophers that have a resource: which of the idle ones a shrink took is left to the herd. */
+  identify(ids: ReadonlyArray<number>): void {
+    const unnamed = ids.filter((id) => this.gophers.every((gopher) => gopher.due !== undefined || gopher.id !== id))
+    for (const gopher of this.gophers.filter(isIdle)) {
+      if (!ids.includes(gopher.id)) gopher.id = unnamed.pop() ?? gopher.id
+    }
+  }
+
+  /** The gopher's resource breaks. */
+  break(gopher: Gopher, unit: "stays" | "goes back"): void {
+    if (!isGoing(gopher) && this.surplus <= 0) this.replacements++
+    gopher.broken = true
+    if (gopher.unit === undefined) return this.leave(gopher)
+    if (unit === "stays") return
+    gopher.leaving = true
+    gopher.putBack = true
   }
 
   /** What was interrupted and can be ends. */
@@ -337,15 +408,21 @@ export class Model {
     else this.finish(gopher, as)
   }
 
-  private finish(gopher: Gopher, as: Exclude<Attempt, "wait" | "hold">): void {
+  private finish(gopher: Gopher, as: Exclude<Attempt, "wait" | "hold" | "break" | "go back">): void {
     const unit = gopher.unit as Unit
     const { retry } = this.config
     unit.attempts++
     this.ends++
     gopher.unit = undefined
+    if (gopher.broken) unit.crashes++
+    else {
+      const known = this.known.get(gopher.id)
+      if (known !== undefined) known.proven = true
+    }
+    const poison = gopher.broken && unit.crashes >= gopher.maxCrashes
     if (as === "succeed") this.settle(unit, "success")
     else if (as === "interrupt itself") this.settle(unit, "interrupted")
-    else if (as !== "fail" || retry === undefined || unit.attempts > retry.times) this.settle(unit, "failure")
+    else if (as !== "fail" || retry === undefined || poison || unit.attempts > retry.times) this.settle(unit, "failure")
     else {
       this.retried++
       const delay = retry.grows ? retry.delay * 2 ** (unit.attempts - 1) : retry.delay
@@ -355,12 +432,22 @@ export class Model {
         this.retrying.push({ unit, due: this.now + delay })
       }
     }
-    const broken = as === "die" || as === "throw" || as === "nonsense"
-    if (this.config.gopher === undefined || broken || this.surplus > 0) this.leave(gopher)
+    const died = as === "die" || as === "throw" || as === "nonsense"
+    if (this.config.gopher !== undefined && died && !isGoing(gopher) && this.surplus <= 0) {
+      this.replacements++
+    }
+    if (this.config.gopher === undefined || died || gopher.broken || this.surplus > 0) this.leave(gopher)
   }
 
   private leave(gopher: Gopher): void {
     remove(this.gophers, gopher)
+    // Of those that broke, a fresh one follows later if they did so at once.
+    if (gopher.broken && this.gophers.length < this.size && this.life !== "stopping" && this.life !== "stopped") {
+      const { breaks: before, proven } = this.known.get(gopher.id) ?? { breaks: 0, proven: false }
+      const breaks = proven ? 0 : before + 1
+      const delay = breaks === 0 ? 0 : Math.min(30_000, 100 * 2 ** (breaks - 1))
+      this.gophers.push(gopherOf(undefined, this.now + delay, breaks))
+    }
     this.fill()
   }
 
@@ -482,7 +569,10 @@ export class Model {
   }
 }
 
-const isIdle = (gopher: Gopher): boolean => gopher.unit === undefined && gopher.due === undefined && !gopher.leaving
+const isIdle = (gopher: Gopher): boolean => gopher.unit === undefined && gopher.due === undefined && !isGoing(gopher)
+
+/** It takes no further unit. */
+const isGoing = (gopher: Gopher): boolean => gopher.leaving || gopher.broken
 
 const isAcquiring = (gopher: Gopher): boolean => gopher.due !== undefined
 

@@ -34,8 +34,8 @@ class Sequence {
   constructor(config: Config, time: Time) {
     this.config = config
     this.time = time
-    this.model = new Model(config)
     this.world = new World(config, time.runtime)
+    this.model = new Model(config, this.world.startedOn)
   }
 
   async run(commands: ReadonlyArray<Command>): Promise<void> {
@@ -80,6 +80,14 @@ class Sequence {
         model.finishUnit(unit, command.as)
         world.finish(unit.n, command.as)
         return
+      }
+      case "break": {
+        if (!this.config.gopher?.breaks) return
+        const gophers = model.gophers.filter(({ due }) => due === undefined)
+        const gopher = gophers.toSorted((self, that) => self.id - that.id)[command.nth % gophers.length]
+        if (gopher === undefined) return
+        model.break(gopher, command.unit)
+        return world.break(gopher.id, command.unit)
       }
       case "read":
         // Of a herd that has stopped they come in several batches.
@@ -169,7 +177,17 @@ class Sequence {
   }
 
   private unit(plan: Plan, priority: number, place: Place): Unit {
-    return { n: ++this.units, plan, priority, place, attempts: 0, phase: "new", cancelled: false }
+    return {
+      n: ++this.units,
+      plan,
+      priority,
+      place,
+      attempts: 0,
+      crashes: 0,
+      wentBack: false,
+      phase: "new",
+      cancelled: false
+    }
   }
 
   private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number, fails = false): void {
@@ -204,6 +222,7 @@ class Sequence {
     const { live } = state
     model.reconcile(state.accepted)
     model.pump()
+    model.identify(Array.from(world.gophers.keys()))
     sameList("starts (G15)", world.starts, model.starts)
     sameFields("state", state, model.state())
     holds(!model.keepsWaiting, "a sender waits though there is room")
@@ -221,6 +240,7 @@ class Sequence {
       interrupted: model.interrupted,
       resizes: model.resizes,
       acquireFailures: model.acquireFailures,
+      replacements: model.replacements,
       attempts: model.ends,
       waits: model.starts.length,
       size: stopped ? 0 : model.size,

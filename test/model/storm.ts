@@ -74,7 +74,7 @@ class Storm {
   // ---------------------------------------------------------------------------------------------------- commands
 
   private do(command: Command): void {
-    const { world } = this
+    const { config, world } = this
     switch (command.do) {
       case "burst":
         for (const act of command.acts) this.act(act)
@@ -93,6 +93,11 @@ class Storm {
       case "finish": {
         const n = world.waiting[command.nth % world.waiting.length]
         return n === undefined ? undefined : world.finish(n, command.as)
+      }
+      case "break": {
+        const gophers = Array.from(world.gophers.keys())
+        const gopher = gophers[command.nth % gophers.length]
+        return gopher === undefined || !config.gopher?.breaks ? undefined : world.break(gopher, command.unit)
       }
       // Somebody who reads one batch would wait where there is none.
       case "read":

@@ -4,6 +4,7 @@
  */
 import {
   Cause,
+  type Context,
   Deferred,
   Effect,
   Exit,
@@ -18,9 +19,9 @@ import {
   Scope,
   Stream
 } from "effect"
-import { Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
+import { Gopher, Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
 import { holds, same, sameFields } from "./check.ts"
-import type { Attempt, Config, End, Plan } from "./commands.ts"
+import { type Attempt, type Config, type End, goesBack, type Plan } from "./commands.ts"
 
 export interface Body {
   readonly n: number
@@ -43,6 +44,11 @@ export class World {
   readonly herd: Herd.Herd<Body, number, Failure>
   /** Attempts that started, in order. */
   readonly starts: Array<string> = []
+  /** Which gopher each of them started on, of those with a resource. */
+  readonly startedOn: Array<number> = []
+  /** The gophers that have acquired a resource and not released it, by the number of that attempt to acquire one. */
+  readonly gophers = new Map<number, Context.Tag.Service<Gopher.Gopher>>()
+  private readonly wentBack = new Set<number>()
   /** Outcomes that the readers of `outcomes` were given. */
   readonly delivered = new Map<number, Outcome.Outcome.Status>()
   readonly callbacks = { success: 0, retry: 0, failure: 0 }
@@ -121,7 +127,9 @@ export class World {
 
   private processing() {
     const { gopher } = this.config
-    if (gopher === undefined) return { process: this.process }
+    if (gopher === undefined) {
+      return { process: (body: Body, work: Work.Work<Body>) => this.process(body, work, undefined) }
+    }
     const acquire = Effect.suspend(() => {
       const { acquires } = gopher
       const fails = !this.healthy &&
@@ -130,12 +138,18 @@ export class World {
         this.resources.failed++
         return Effect.die("no resource")
       }
+      const id = this.resources.acquired + this.resources.failed
       return Effect.acquireRelease(
-        Effect.sync(() => {
+        Effect.map(Gopher.Gopher, (self): Herd.Process<Body, number, Failure, never> => {
           this.resources.acquired++
-          return this.process
+          this.gophers.set(id, self)
+          return (body, work) => {
+            this.startedOn.push(id)
+            return this.process(body, work, self)
+          }
         }),
         () => {
+          this.gophers.delete(id)
           this.resources.released++
           return gopher.releaseDies ? Effect.die("release") : Effect.void
         }
@@ -146,8 +160,11 @@ export class World {
 
   // ---------------------------------------------------------------------------------------------------- units
 
-  private readonly process = (body: Body, work: Work.Work<Body>): Effect.Effect<number, Failure> => {
-    const { n, plan } = body
+  private process(
+    { n, plan }: Body,
+    work: Work.Work<Body>,
+    self: Context.Tag.Service<Gopher.Gopher> | undefined
+  ): Effect.Effect<number, Failure> {
     this.starts.push(`${n}, attempt ${work.attempt}`)
     this.guard(() => {
       const { running, size } = this.look()
@@ -157,12 +174,17 @@ export class World {
     const attempt = plan.attempts[Math.min(work.attempt, plan.attempts.length) - 1] as Attempt
     if (attempt === "throw") throw new Error("thrown")
     if (attempt === "nonsense") return "nonsense" as never
-    const main = this.attempt(n, attempt)
+    const main = this.attempt(n, attempt, this.config.gopher?.breaks ? self : undefined, plan)
     // Without more ado where possible, since that is a way of its own through the herd.
     return plan.sets || plan.forks || attempt === "wait" ? Effect.zipRight(this.mess(n, plan), main) : main
   }
 
-  private attempt(n: number, attempt: Exclude<Attempt, "throw" | "nonsense">): Effect.Effect<number, Failure> {
+  private attempt(
+    n: number,
+    attempt: Exclude<Attempt, "throw" | "nonsense">,
+    self: Context.Tag.Service<Gopher.Gopher> | undefined,
+    plan: Plan
+  ): Effect.Effect<number, Failure> {
     switch (attempt) {
       case "succeed":
         return Effect.succeed(n)
@@ -176,6 +198,12 @@ export class World {
         return this.wait(n)
       case "hold":
         return Effect.uninterruptible(this.wait(n))
+      case "break":
+        return Effect.zipRight(self?.replace(this.config.gopher) ?? Effect.void, Effect.fail("no" as const))
+      case "go back":
+        if (self === undefined || this.wentBack.has(n) || !goesBack(this.config, plan)) return Effect.succeed(n)
+        this.wentBack.add(n)
+        return self.putBack
     }
   }
 
@@ -224,6 +252,14 @@ export class World {
     if (gate === undefined) throw new Error(`expected unit ${n} to wait, got ${Array.from(this.inside.keys())}`)
     const exit = as === "succeed" ? Exit.succeed(n) : as === "fail" ? Exit.fail("no" as const) : Exit.die("died")
     Deferred.unsafeDone(gate, exit)
+  }
+
+  /** The resource of this gopher breaks. */
+  break(gopher: number, unit: "stays" | "goes back"): void {
+    const self = this.gophers.get(gopher)
+    if (self === undefined) throw new Error(`expected gopher ${gopher} to be there, got ${[...this.gophers.keys()]}`)
+    const fiber = this.fork<void, never>(unit === "stays" ? self.replace() : self.putBack)
+    if (unit === "goes back") fiber.unsafeInterruptAsFork(FiberId.none)
   }
 
   // ---------------------------------------------------------------------------------------------------- senders
@@ -396,6 +432,7 @@ const COUNTED = [
   "interrupted",
   "resizes",
   "acquireFailures",
+  "replacements",
   "attempts",
   "waits"
 ] as const
@@ -414,6 +451,7 @@ const figuresOf = (herd: string): () => Figures => {
     interrupted: found(HerdMetrics.interrupted),
     resizes: found(HerdMetrics.resizes),
     acquireFailures: found(HerdMetrics.acquireFailures),
+    replacements: found(HerdMetrics.replacements),
     attempts: found(HerdMetrics.attemptDuration),
     waits: found(HerdMetrics.wait)
   }
