@@ -4,7 +4,8 @@
  * @since 0.1.0
  */
 import * as Schema from "effect/Schema"
-import { saidBy, show } from "./internal/show.ts"
+import { crashOf } from "./internal/crash.ts"
+import { reasonOf } from "./internal/show.ts"
 
 /**
  * A size that `resize`, `grow` or `shrink` refuses: the herd is as it was.
@@ -77,7 +78,7 @@ export class ListenError extends Schema.TaggedError<ListenError>("gofherd/Listen
   cause: Schema.Defect
 }) {
   override get message(): string {
-    return `expected to listen on ${this.host}:${this.port}, got ${saidBy(this.cause) ?? show(this.cause)}`
+    return `expected to listen on ${this.host}:${this.port}, got ${reasonOf(this.cause)}`
   }
 }
 
@@ -97,7 +98,76 @@ export class UnprotectedHost extends Schema.TaggedError<UnprotectedHost>("gofher
 }
 
 /**
+ * The thread of a gopher ended while it was at a unit, by which the unit fails: it may be retried, on a thread that takes its place.
+ *
  * @since 0.1.0
  * @category errors
  */
-export type HerdError = InvalidSize | HerdClosed | InvalidOption | ListenError | UnprotectedHost
+export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>("gofherd/ThreadCrashed")("ThreadCrashed", {
+  /** The worker module, as a URL. */
+  file: Schema.String,
+  /** The id of the unit. */
+  unit: Schema.String,
+  /** It called `process.exit`, threw what nobody caught, or needed more memory than its `resourceLimits` allow. */
+  reason: Schema.Literal("exit", "error", "memory"),
+  exitCode: Schema.Number,
+  /** What was thrown, if anything was. */
+  cause: Schema.optional(Schema.Defect)
+}) {
+  override get message(): string {
+    return `expected the thread of ${this.file} to answer unit ${this.unit}, got ${crashOf(this)}`
+  }
+}
+
+/**
+ * A thread that could not be started, or ended before it was ready: a defect of the gopher's acquiring, which the herd warns of once and
+ * tries again with a growing delay.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class ThreadNotStarted
+  extends Schema.TaggedError<ThreadNotStarted>("gofherd/ThreadNotStarted")("ThreadNotStarted", {
+    /** The worker module, as a URL. */
+    file: Schema.String,
+    /** What it threw, or what was missed. */
+    cause: Schema.Defect
+  })
+{
+  override get message(): string {
+    return `expected ${this.file} to start a thread, got ${reasonOf(this.cause)}`
+  }
+}
+
+/**
+ * A body, a result or an error that can't cross to or from a thread: it can't be cloned, or its Schema refuses it. The
+ * thread goes on.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("gofherd/InvalidMessage")("InvalidMessage", {
+  /** The id of the unit. */
+  unit: Schema.String,
+  part: Schema.Literal("body", "result", "error"),
+  /** What refused it, as text. */
+  reason: Schema.String
+}) {
+  override get message(): string {
+    return `expected the ${this.part} of unit ${this.unit} to cross between threads, got ${this.reason}`
+  }
+}
+
+/**
+ * @since 0.1.0
+ * @category errors
+ */
+export type HerdError =
+  | InvalidSize
+  | HerdClosed
+  | InvalidOption
+  | ListenError
+  | UnprotectedHost
+  | ThreadCrashed
+  | ThreadNotStarted
+  | InvalidMessage

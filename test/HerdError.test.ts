@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schema } from "effect"
 import { HerdError } from "gofherd"
 
-const { HerdClosed, InvalidOption, InvalidSize, ListenError, UnprotectedHost } = HerdError
+const { HerdClosed, InvalidMessage, InvalidOption, InvalidSize, ListenError, ThreadCrashed } = HerdError
+const { ThreadNotStarted, UnprotectedHost } = HerdError
 
 const inUse = Object.assign(new Error("listen EADDRINUSE"), { code: "EADDRINUSE" })
 
@@ -49,12 +50,42 @@ const errors = [
     new UnprotectedHost({ host: "0.0.0.0" }),
     "expected a token or readOnly for host \"0.0.0.0\", which others can reach, got neither: set token "
       + "(GOFHERD_TOKEN), set readOnly (GOFHERD_READ_ONLY=true), or listen on 127.0.0.1"
+  ),
+  known(
+    ThreadCrashed,
+    new ThreadCrashed({
+      file: "file:///worker.js",
+      unit: "7",
+      reason: "error",
+      exitCode: 1,
+      cause: new TypeError("no")
+    }),
+    "expected the thread of file:///worker.js to answer unit 7, got an uncaught TypeError: no"
+  ),
+  known(
+    ThreadNotStarted,
+    new ThreadNotStarted({ file: "file:///worker.js", cause: new Error("Cannot find module") }),
+    "expected file:///worker.js to start a thread, got Cannot find module"
+  ),
+  known(
+    InvalidMessage,
+    new InvalidMessage({ unit: "7", part: "body", reason: "() => {} could not be cloned." }),
+    "expected the body of unit 7 to cross between threads, got () => {} could not be cloned."
   )
 ]
 
 describe("HerdError", () => {
   it("has all its errors here, each with the tag and the identifier that are its name", () => {
-    const names = ["InvalidSize", "HerdClosed", "InvalidOption", "ListenError", "UnprotectedHost"]
+    const names = [
+      "InvalidSize",
+      "HerdClosed",
+      "InvalidOption",
+      "ListenError",
+      "UnprotectedHost",
+      "ThreadCrashed",
+      "ThreadNotStarted",
+      "InvalidMessage"
+    ]
     assert.sameMembers(Object.keys(HerdError), names)
     assert.deepStrictEqual(errors.map(({ error }) => error.name), names)
     assert.deepStrictEqual(errors.map(({ error }) => error._tag), names)
@@ -75,6 +106,15 @@ describe("HerdError", () => {
         assert.include(Exit.isFailure(exit) ? Cause.pretty(exit.cause) : "", `${name}: ${message}`)
       }))
   }
+
+  it("ThreadCrashed says how the thread ended", () => {
+    const said = (reason: "exit" | "error" | "memory", cause?: unknown) =>
+      new ThreadCrashed({ file: "f", unit: "u", reason, exitCode: 3, ...(cause !== undefined && { cause }) }).message
+    assert.match(said("exit"), /got its exit with code 3$/)
+    assert.match(said("memory", new Error("out of memory")), /got out of memory$/)
+    assert.match(said("error", "a text"), /got an uncaught "a text"$/)
+    assert.match(said("error", new RangeError("")), /got an uncaught RangeError$/)
+  })
 
   it("ListenError shows a cause that says nothing", () => {
     const { message } = new ListenError({ host: "h", port: 1, cause: { errno: -98 } })

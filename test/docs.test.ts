@@ -2,6 +2,7 @@
  * What strangers will do: install the package, and copy code from the README and the docs.
  */
 import { assert, describe, it } from "@effect/vitest"
+import { build } from "esbuild"
 import { execFile } from "node:child_process"
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
 import { createRequire } from "node:module"
@@ -28,7 +29,7 @@ beforeAll(async () => {
   mkdirSync(installed, { recursive: true })
   cpSync(join(root, "package.json"), join(installed, "package.json"))
   await run(process.execPath, [tsc, "-p", join(root, "tsconfig.build.json"), "--outDir", join(installed, "dist")])
-  for (const name of ["effect", "@effect", "@types", "undici-types", ...Object.keys(manifest.dependencies)]) {
+  for (const name of ["effect", "@effect", "@types", "undici-types", "tsx", ...Object.keys(manifest.dependencies)]) {
     symlinkSync(join(root, "node_modules", name), join(project, "node_modules", name))
   }
   writeFileSync(join(project, "package.json"), JSON.stringify({ type: "module" }))
@@ -42,6 +43,7 @@ beforeAll(async () => {
         strict: true,
         exactOptionalPropertyTypes: true,
         noEmit: true,
+        allowImportingTsExtensions: true,
         types: ["node"]
       }
     })
@@ -69,7 +71,8 @@ describe("the built package", () => {
       import { make } from "gofherd/Herd"
       import * as HerdProgress from "gofherd/HerdProgress"
       import * as HerdServer from "gofherd/HerdServer"
-      if ([Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdProgress, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
+      import * as HerdThread from "gofherd/HerdThread"
+      if ([HerdThread, Herd, HerdApi, HerdClient, HerdError, HerdMetrics, HerdProgress, HerdRouter, HerdServer].some((module) => module === undefined)) throw new Error("missing")
       const hidden = await import("gofherd/internal/herd").then(() => "visible", (error) => error.code)
       const result = await Effect.runPromise(Effect.scoped(Effect.flatMap(make({ process: (n) => Effect.succeed(n + 1) }), (herd) => herd.run(1))))
       console.log(result, hidden)
@@ -78,6 +81,54 @@ describe("the built package", () => {
     const { stdout } = await run(process.execPath, [join(project, "use.mjs")])
     assert.strictEqual(stdout, "2 ERR_PACKAGE_PATH_NOT_EXPORTED\n")
   })
+
+  it("runs threads under tsx, as JavaScript after the build, and bundled, by one and the same URL", async () => {
+    const source = join(project, "threads")
+    mkdirSync(source)
+    writeFileSync(
+      join(source, "worker.ts"),
+      `
+      import { Effect } from "effect"
+      import * as HerdThread from "gofherd/HerdThread"
+      import { threadId } from "node:worker_threads"
+      export default HerdThread.serve((n: number) => Effect.succeed([n * 2, threadId > 0]))
+      `
+    )
+    writeFileSync(
+      join(source, "main.ts"),
+      `
+      import { Effect } from "effect"
+      import { Herd } from "gofherd"
+      import * as HerdThread from "gofherd/HerdThread"
+      const threads = HerdThread.gopher<typeof import("./worker.ts")>(new URL("./worker.ts", import.meta.url))
+      const program = Effect.flatMap(Herd.make({ gopher: threads, size: 2 }), (herd) => herd.run(21))
+      console.log(JSON.stringify(await Effect.runPromise(Effect.scoped(program))))
+      `
+    )
+    const options = ["--rewriteRelativeImportExtensions", "--noEmit", "false", "--rootDir", source, "--outDir", "built"]
+    const flags = ["--module", "NodeNext", "--target", "ES2022", "--strict", "--skipLibCheck", "--types", "node"]
+    const files = [join(source, "main.ts"), join(source, "worker.ts")]
+    await run(process.execPath, [tsc, ...flags, ...options, ...files], { cwd: project })
+    await build({
+      absWorkingDir: source,
+      entryPoints: ["main.ts", "worker.ts"],
+      outdir: join(project, "bundled"),
+      bundle: true,
+      format: "esm",
+      platform: "node"
+    })
+    const ways = [
+      ["--import", "tsx", "threads/main.ts"],
+      [join(root, "node_modules/tsx/dist/cli.mjs"), "threads/main.ts"],
+      ["built/main.js"],
+      ["bundled/main.js"]
+    ]
+    for (const args of ways) {
+      const { stderr, stdout } = await run(process.execPath, args, { cwd: project, timeout: 60_000 })
+      assert.strictEqual(stdout, "[42,true]\n", args.join(" "))
+      assert.strictEqual(stderr, "", args.join(" "))
+    }
+  }, 120_000)
 
   it(
     "has types that check, also without skipLibCheck, and so has every example of the README and the docs",
@@ -89,7 +140,11 @@ describe("the built package", () => {
         )
       ]
       assert.isAtLeast(code.length, 10)
-      for (const [name, text] of code) writeFileSync(join(project, `${name}.ts`), `${text}\nexport {}\n`)
+      for (const [name, text] of code) {
+        // One that others import says what it is called.
+        const [, own = `${name}.ts`] = /^\/\/ ([\w.]+\.ts)\n/.exec(text) ?? []
+        writeFileSync(join(project, own), `${text}\nexport {}\n`)
+      }
       const result = await run(process.execPath, [tsc, "-p", project], { encoding: "utf8" }).then(
         () => "",
         (error) => String(error.stdout)
@@ -143,7 +198,7 @@ describe("the documentation", () => {
     assert.strictEqual(tags.length, 8)
     for (const [, tag = ""] of tags) assert.include(readme, `| \`${tag}\` |`)
     const errors = Array.from(text("HerdError.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
-    assert.strictEqual(errors.length, 5)
+    assert.strictEqual(errors.length, 8)
     for (const [, tag = ""] of errors) assert.match(readme, new RegExp(`\\| \`${tag}\``))
   })
 
@@ -157,6 +212,11 @@ describe("the documentation", () => {
     const options =
       readFileSync(join(root, "src/Herd.ts"), "utf8").split("interface CommonOptions")[1]?.split("\n}")[0] ?? ""
     for (const [, option = ""] of options.matchAll(/^ {2}readonly (\w+)\?/gm)) assert.include(readme, `\`${option}\``)
+    const section = readme.split("\n## Threads")[1]?.split("\n## ")[0] ?? ""
+    const threads = readFileSync(join(root, "src/HerdThread.ts"), "utf8").matchAll(/^ {2}readonly (\w+)\?: /gm)
+    const names = new Set(Array.from(threads, ([, name = ""]) => name))
+    assert.strictEqual(names.size, 11)
+    for (const name of names) assert.include(section, `\`${name}\``)
   })
 })
 

@@ -6,11 +6,12 @@ import { Context, Effect, Either, Metric, ParseResult, Predicate, Schema } from 
 import * as gofherd from "gofherd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
+import * as HerdThread from "gofherd/HerdThread"
 import { readFileSync } from "node:fs"
 import { blank, forEachKind, type Kind } from "./utils/hostile.ts"
 
 /** A module may have only types. */
-const modules: Readonly<Record<string, object>> = { ...gofherd, HerdProgress, HerdServer }
+const modules: Readonly<Record<string, object>> = { ...gofherd, HerdProgress, HerdServer, HerdThread }
 
 const exported = Object.entries(modules).flatMap(([module, members]) =>
   Object.entries(members).map(([name, value]): readonly [string, unknown] => [`${module}.${name}`, value])
@@ -33,6 +34,8 @@ describe("the table of exports", () => {
       "HerdRouter.layer": "hostile.http",
       "HerdServer.layer": "hostile.http",
       "HerdServer.layerConfig": "hostile.http",
+      "HerdThread.gopher": "hostile.threads",
+      "HerdThread.serve": "hostile.threads",
       // It takes nothing.
       "HerdServer.gracefulServer": "gracefulServer"
     }

@@ -12,7 +12,10 @@ import { type Command, commands, type Config, config, hasty } from "./model/comm
 import type { Model } from "./model/model.ts"
 import { run } from "./model/run.ts"
 import { storm } from "./model/storm.ts"
-import { testClock } from "./model/time.ts"
+import { testClock, virtual } from "./model/time.ts"
+import { bundledWorkers } from "./utils/threads.ts"
+
+const worker = bundledWorkers("threadModel")
 
 const { MODEL_PATH, MODEL_RUNS, MODEL_SEED = "1", MODEL_SHRINK } = process.env
 
@@ -84,6 +87,44 @@ describe("a herd", () => {
   it("is so by Effect's TestClock, too", { timeout }, async () => {
     const check = (config: Config, commands: ReadonlyArray<Command>) => run(config, commands, testClock())
     await holdsForAll(runs(50), fc.tuple(config, commands), check)
+  })
+
+  /** Sizes above the limit become it; and its gophers have a resource. */
+  const threaded = (most: number) => ({ gopher, size, ...rest }: Config): Config => ({
+    ...rest,
+    size: Math.min(size, most),
+    gopher: gopher ?? { acquires: ["succeed"], releaseDies: false, breaks: false, maxCrashes: undefined }
+  })
+
+  /** With one thread at most: with several, which unit ends first is left to chance. */
+  const ofOne = (command: Command): ReadonlyArray<Command> => {
+    switch (command.do) {
+      case "burst":
+        return [{ ...command, acts: command.acts.flatMap((act) => ofOne(act) as ReadonlyArray<typeof act>) }]
+      case "resize":
+        return [{ ...command, to: Math.min(1, command.to) }]
+      case "grow":
+        return []
+      default:
+        return [command]
+    }
+  }
+
+  it("is so when its gopher owns a thread, and its units run in that", { timeout: 60_000 + timeout }, async () => {
+    const check = (config: Config, commands: ReadonlyArray<Command>) =>
+      run(threaded(1)(config), commands.flatMap(ofOne), virtual(), worker("threadModel"))
+    await holdsForAll(runs(20), fc.tuple(config, commands), check)
+  })
+
+  it("keeps its guarantees and settles everything once when each gopher owns a thread (G1 to G5)", {
+    timeout: 60_000 + timeout
+  }, async () => {
+    const seed = fc.integer({ min: 1, max: 2 ** 31 - 2 })
+    await holdsForAll(
+      runs(40),
+      fc.tuple(config, seed, hasty),
+      (config, seed, commands) => storm(threaded(3)(config), seed, commands, worker("threadModel"))
+    )
   })
 
   it("keeps its guarantees and settles everything once when fibers are suspended anywhere (G1 to G5)", {

@@ -2,10 +2,13 @@
  * What the compiler infers, and what it refuses. `npm run check` runs these; here they only have to load.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
-import type { ConfigError, Layer } from "effect"
-import { Config, Context, Effect, Schedule, type Scope, type Stream } from "effect"
-import { Herd, type HerdError, HerdRouter, type Outcome, type Work } from "gofherd"
+import type { ConfigError, Option, Scope, Stream } from "effect"
+import { Config, Context, Effect, Layer, Schedule, Schema } from "effect"
+import { Gopher, Herd, type HerdError, HerdRouter, type Outcome, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
+import * as HerdThread from "gofherd/HerdThread"
+import type * as threadSchemas from "./fixtures/threadSchemas.ts"
+import { Order, type Refused } from "./fixtures/threadSchemas.ts"
 
 class Http extends Context.Tag("Http")<Http, { readonly get: (url: URL) => Effect.Effect<string, FetchError> }>() {}
 class Audit extends Context.Tag("Audit")<Audit, { readonly note: (text: string) => Effect.Effect<void> }>() {}
@@ -55,6 +58,34 @@ describe("types", () => {
     const connect = Effect.acquireRelease(Effect.map(Http, ({ get }) => get), () => Effect.void)
     const herd = Herd.make({ gopher: Effect.map(connect, (get) => (url: URL) => get(url)) })
     expectTypeOf(herd).toEqualTypeOf<Made<URL, string, FetchError, Http>>()
+  })
+
+  it("gopher takes Gopher from the herd, and threads infer body, result and error from the worker module", () => {
+    const own = Herd.make({
+      gopher: Effect.map(Gopher.Gopher, ({ putBack }) => (url: URL) => Effect.as(putBack, url.href))
+    })
+    expectTypeOf(own).toEqualTypeOf<Made<URL, string, never, never>>()
+    const url = new URL("file:///worker.ts")
+    const threads = HerdThread.gopher<typeof threadSchemas>(url, {
+      schema: { body: Order },
+      transfer: ({ id }) => [new ArrayBuffer(id)]
+    })
+    expectTypeOf(Herd.make({ gopher: threads, retry: Schedule.recurs(2) })).toEqualTypeOf<
+      Made<
+        Order,
+        Option.Option<{ readonly label: string; readonly at: Date }>,
+        Refused | HerdError.ThreadCrashed | HerdError.InvalidMessage,
+        never
+      >
+    >()
+    // @ts-expect-error -- the type of the worker module is missing
+    HerdThread.gopher(url)
+    // @ts-expect-error -- another body
+    HerdThread.gopher<typeof threadSchemas>(url, { schema: { body: Schema.Number } })
+    // @ts-expect-error -- nothing provides Http
+    HerdThread.serve(fetchPage)
+    const served = HerdThread.serve(fetchPage, { layer: Layer.succeed(Http, { get: () => Effect.succeed("") }) })
+    expectTypeOf(served).toEqualTypeOf<HerdThread.Served<URL, string, FetchError>>()
   })
 
   it("run, stream, outcomes and send have the types of the herd", () => {

@@ -28,6 +28,15 @@ export const check = (
 ): Effect.Effect<void, InvalidOption> => ok ? Effect.void : new InvalidOption({ option, expected, given: show(value) })
 
 /**
+ * The same, where there is no time for an Effect: throws `InvalidOption`.
+ *
+ * @internal
+ */
+export const checkNow = (ok: boolean, option: string, expected: string, value: unknown): void => {
+  if (!ok) throw new InvalidOption({ option, expected, given: show(value) })
+}
+
+/**
  * @internal
  */
 export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null

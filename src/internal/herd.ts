@@ -35,7 +35,7 @@ import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
-import { cut, saidBy, show } from "./show.ts"
+import { cut, reasonOf, show } from "./show.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
@@ -335,8 +335,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.tally.acquireFailed()
     const when = `next attempt in ${Duration.format(delay)}`
     // Told once: of all gophers, and of all attempts until one has succeeded.
-    const error = Cause.squash(cause)
-    const reason = saidBy(error) ?? show(error)
+    const reason = reasonOf(Cause.squash(cause))
     const level = reason === this.reported ? LogLevel.Debug : LogLevel.Warning
     this.reported = reason
     return this.log(level, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)

@@ -2,7 +2,7 @@ import * as Cause from "effect/Cause"
 import * as Exit from "effect/Exit"
 import type { Failed, HerdHistory, Resized } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
-import { cut, saidBy, show } from "./show.ts"
+import { cut, reasonOf } from "./show.ts"
 
 /** How many of each are kept. */
 const KEPT = 20
@@ -60,4 +60,4 @@ const messageOf = (cause: Cause.Cause<unknown>): string => {
   return cut(text, LONGEST, "…")
 }
 
-const textOf = (error: unknown): string => typeof error === "string" ? error : saidBy(error) ?? show(error)
+const textOf = (error: unknown): string => typeof error === "string" ? error : reasonOf(error)

@@ -87,3 +87,10 @@ export const saidBy = (error: unknown): string | undefined => {
     return undefined
   }
 }
+
+/**
+ * Why, in the words of what was thrown or failed with, whatever that is.
+ *
+ * @internal
+ */
+export const reasonOf = (error: unknown): string => saidBy(error) ?? show(error)

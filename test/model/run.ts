@@ -31,10 +31,14 @@ class Sequence {
   private readonly askers: Array<Asker> = []
   private units = 0
 
-  constructor(config: Config, time: Time) {
+  /** What it grows to in the end: several threads would leave it to chance whose unit ends first. */
+  private readonly most: number
+
+  constructor(config: Config, time: Time, worker: URL | undefined) {
     this.config = config
     this.time = time
-    this.world = new World(config, time.runtime)
+    this.most = worker === undefined ? 3 : 1
+    this.world = new World(config, time.runtime, worker)
     this.model = new Model(config, this.world.startedOn)
   }
 
@@ -289,7 +293,7 @@ class Sequence {
     model.healthy = world.healthy = true
     if (this.config.ending === "drain") {
       for (const command of [{ do: "resume" }, { do: "attach" }, { do: "close" }] as const) await this.step(command)
-      await this.step({ do: "resize", to: 3, mode: "graceful" })
+      await this.step({ do: "resize", to: this.most, mode: "graceful" })
       for (let n = 0; !model.drained; n++) await this.goOn(n)
     }
     await this.step({ do: "stop" })
@@ -330,9 +334,10 @@ const sorted = <A>(map: ReadonlyMap<number, A>) => Array.from(map).toSorted(([se
 export const run = async (
   config: Config,
   commands: ReadonlyArray<Command>,
-  time: Time = virtual()
+  time: Time = virtual(),
+  worker?: URL
 ): Promise<Model> => {
-  const sequence = new Sequence(config, time)
+  const sequence = new Sequence(config, time, worker)
   await sequence.run(commands)
   return sequence.model
 }

@@ -48,11 +48,11 @@ class Storm {
   /** The scope has closed before all units had settled. */
   private cutOff = false
 
-  constructor(config: Config, seed: number) {
+  constructor(config: Config, seed: number, worker: URL | undefined) {
     this.config = config
     const scheduler = new Restless(seed)
     this.time = virtual(scheduler)
-    this.world = new World(config, this.time.runtime)
+    this.world = new World(config, this.time.runtime, worker)
     scheduler.awake = true
   }
 
@@ -214,5 +214,9 @@ class Storm {
   }
 }
 
-export const storm = (config: Config, seed: number, commands: ReadonlyArray<readonly [Command, Gap]>): Promise<void> =>
-  new Storm(config, seed).run(commands)
+export const storm = (
+  config: Config,
+  seed: number,
+  commands: ReadonlyArray<readonly [Command, Gap]>,
+  worker?: URL
+): Promise<void> => new Storm(config, seed, worker).run(commands)

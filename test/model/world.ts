@@ -20,8 +20,10 @@ import {
   Stream
 } from "effect"
 import { Gopher, Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
+import type { Unit } from "../fixtures/threadModel.ts"
 import { holds, same, sameFields } from "./check.ts"
 import { type Attempt, type Config, type End, goesBack, type Plan } from "./commands.ts"
+import { Threads } from "./threads.ts"
 
 export interface Body {
   readonly n: number
@@ -73,8 +75,15 @@ export class World {
   /** What was not as it should have been, where nobody could be told. */
   private readonly faults: Array<unknown> = []
 
-  constructor(config: Config, runtime: Runtime.Runtime<never>) {
+  /** Where the units run, if not here. */
+  private readonly threads: Threads | undefined
+
+  constructor(config: Config, runtime: Runtime.Runtime<never>, worker?: URL) {
     this.config = config
+    this.threads = worker && new Threads(worker, config, {
+      waits: (n) => this.inside.set(n, Deferred.unsafeMake(FiberId.none)),
+      fault: (fault) => this.faults.push(fault)
+    })
     this.runtime = runtime
     this.largest = config.size
     this.herd = this.now(Scope.extend(Herd.make(this.options()), this.scope))
@@ -139,6 +148,24 @@ export class World {
         return Effect.die("no resource")
       }
       const id = this.resources.acquired + this.resources.failed
+      const { threads } = this
+      if (threads !== undefined) {
+        return Effect.gen(this, function*() {
+          const self = yield* Gopher.Gopher
+          const inThread = yield* threads.gopher
+          yield* Effect.addFinalizer(() => {
+            this.gophers.delete(id)
+            this.resources.released++
+            return Effect.void
+          })
+          this.resources.acquired++
+          this.gophers.set(id, self)
+          return (body: Body, work: Work.Work<Body>) => {
+            this.startedOn.push(id)
+            return this.process(body, work, self, (unit) => threads.run(inThread, unit, work))
+          }
+        })
+      }
       return Effect.acquireRelease(
         Effect.map(Gopher.Gopher, (self): Herd.Process<Body, number, Failure, never> => {
           this.resources.acquired++
@@ -163,7 +190,8 @@ export class World {
   private process(
     { n, plan }: Body,
     work: Work.Work<Body>,
-    self: Context.Tag.Service<Gopher.Gopher> | undefined
+    self: Context.Tag.Service<Gopher.Gopher> | undefined,
+    elsewhere?: (unit: Unit) => Effect.Effect<number, unknown>
   ): Effect.Effect<number, Failure> {
     this.starts.push(`${n}, attempt ${work.attempt}`)
     this.guard(() => {
@@ -172,6 +200,12 @@ export class World {
       holds(!this.inside.has(n), `unit ${n} started while it ran (G2)`)
     })
     const attempt = plan.attempts[Math.min(work.attempt, plan.attempts.length) - 1] as Attempt
+    if (elsewhere !== undefined && attempt !== "go back") {
+      const { forks, sets } = plan
+      const breaks = this.config.gopher?.breaks === true
+      const unit = { n, attempt: attempt === "break" && !breaks ? "fail" : attempt, forks, sets }
+      return Effect.mapError(Effect.ensuring(elsewhere(unit), Effect.sync(() => this.inside.delete(n))), () => "no")
+    }
     if (attempt === "throw") throw new Error("thrown")
     if (attempt === "nonsense") return "nonsense" as never
     const main = this.attempt(n, attempt, this.config.gopher?.breaks ? self : undefined, plan)
@@ -250,6 +284,10 @@ export class World {
   finish(n: number, as: End): void {
     const gate = this.inside.get(n)
     if (gate === undefined) throw new Error(`expected unit ${n} to wait, got ${Array.from(this.inside.keys())}`)
+    if (this.threads !== undefined) {
+      this.inside.delete(n)
+      return this.threads.finish(n, as)
+    }
     const exit = as === "succeed" ? Exit.succeed(n) : as === "fail" ? Exit.fail("no" as const) : Exit.die("died")
     Deferred.unsafeDone(gate, exit)
   }
@@ -375,6 +413,7 @@ export class World {
     let last = ""
     for (let same = 0; same < STILL; same++) {
       await turn()
+      await this.threads?.still(() => this.gophers.size)
       const { accepted, failed, interrupted, live, queued, retried, running, succeeded } = this.look()
       const now = [accepted, failed, interrupted, live, queued, retried, running, succeeded, this.starts.length].join()
       if (now !== last) same = 0
@@ -413,10 +452,12 @@ export class World {
   abandon(): void {
     for (const n of this.inside.keys()) this.finish(n, "succeed")
     this.stop()
+    this.threads?.close()
   }
 
   /** After the end. */
   checkEnd(): void {
+    this.threads?.close()
     const { acquired, released } = this.resources
     same("resources released", released, acquired)
     same("units left inside", this.inside.size, 0)

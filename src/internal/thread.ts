@@ -1,0 +1,212 @@
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as Option from "effect/Option"
+import { type Transferable, Worker } from "node:worker_threads"
+import type { Work } from "../Work.ts"
+import type { Crash } from "./crash.ts"
+import { causeOf, crossed } from "./threadError.ts"
+import { entryOf } from "./threadFile.ts"
+import type { GopherSettings } from "./threadOptions.ts"
+import { BEGUN, KEY, PARTS, SERVING } from "./threadProtocol.ts"
+import type { Failed, FiberContext, Part, Run, ThreadData, ToHerd, ToThread } from "./threadProtocol.ts"
+
+/**
+ * How a thread came to its end.
+ *
+ * @internal
+ */
+export interface Ended extends Crash {
+  readonly _tag: "Ended"
+  /** It had no unit. */
+  readonly idle: boolean
+  /** It had begun the unit that it was given last. */
+  readonly begun: boolean
+}
+
+/**
+ * What becomes of a unit in a thread.
+ *
+ * @internal
+ */
+export type Answer = { readonly _tag: "Success"; readonly value: unknown } | Failed | Ended
+
+type Log = Extract<ToHerd, { readonly type: "log" }>
+
+/**
+ * A thread, as the herd sees it: one unit at a time.
+ *
+ * @internal
+ */
+export class Thread {
+  ended: Ended | undefined = undefined
+  /** It is to end, so that its end is no news. */
+  stopping = false
+  private readonly settings: GopherSettings
+  private readonly onLog: (log: Log) => void
+  private readonly data: ThreadData
+  private readonly worker: Worker
+  private readonly ready = Deferred.unsafeMake<void, unknown>(FiberId.none)
+  private readonly gone = Deferred.unsafeMake<Ended>(FiberId.none)
+  private seq = 0
+  private waiting: ((answer: Answer) => void) | undefined = undefined
+  /** What nobody in the thread has caught, in a box, since it may be anything. */
+  private thrown: readonly [unknown] | undefined = undefined
+
+  constructor(settings: GopherSettings, context: FiberContext, onLog: (log: Log) => void) {
+    this.settings = settings
+    this.data = { shared: new Int32Array(new SharedArrayBuffer(8)), context }
+    this.onLog = onLog
+    const { env, execArgv, resourceLimits, url } = settings
+    const { entry, eval: isScript } = entryOf(url, execArgv)
+    this.worker = new Worker(entry, {
+      eval: isScript,
+      execArgv: Array.from(execArgv),
+      workerData: { [KEY]: this.data },
+      ...(env !== undefined && { env }),
+      ...(resourceLimits !== undefined && { resourceLimits })
+    })
+    this.worker.on("message", (message: ToHerd) => this.hear(message))
+    this.worker.on(
+      "messageerror",
+      (error) => this.answered(this.seq, { _tag: "Invalid", part: "result", reason: error.message })
+    )
+    this.worker.on("error", (error: unknown) => this.thrown = [error])
+    this.worker.on("exit", (code) => this.exited(code))
+  }
+
+  // ---------------------------------------------------------------------------------------------------- what it says
+
+  private hear(message: ToHerd): void {
+    if (!("type" in message)) {
+      const [seq, value] = message
+      return this.answered(seq, { _tag: "Success", value })
+    }
+    switch (message.type) {
+      case "ready":
+        return Deferred.unsafeDone(this.ready, this.greeted(message.schemas))
+      case "refused":
+        return Deferred.unsafeDone(this.ready, Exit.fail(crossed(message.error)))
+      case "failed":
+        return this.answered(message.seq, message.failed)
+      case "log":
+        return this.onLog(message)
+    }
+  }
+
+  private greeted(theirs: ReadonlyArray<Part>): Exit.Exit<void, unknown> {
+    const named = (parts: ReadonlyArray<Part>) => parts.length === 0 ? "none" : parts.join(", ")
+    const ours = PARTS.filter((part) => this.settings.coders[part] !== undefined)
+    return named(ours) === named(theirs)
+      ? Exit.void
+      : Exit.fail(
+        new Error(`expected the same Schemas in gopher and in serve, got ${named(ours)} and ${named(theirs)}`)
+      )
+  }
+
+  private answered(seq: number, answer: Answer): void {
+    // One to a unit that was given up comes too late.
+    if (seq !== this.seq) return
+    const { waiting } = this
+    this.waiting = undefined
+    waiting?.(answer)
+  }
+
+  private exited(exitCode: number): void {
+    const { thrown } = this
+    const cause = thrown?.[0]
+    const outOfMemory = cause instanceof Error && "code" in cause && cause.code === "ERR_WORKER_OUT_OF_MEMORY"
+    const ended = this.ended = {
+      _tag: "Ended",
+      reason: thrown === undefined ? "exit" : outOfMemory ? "memory" : "error",
+      exitCode,
+      cause,
+      idle: this.waiting === undefined,
+      begun: Atomics.load(this.data.shared, BEGUN) === (this.seq | 0)
+    }
+    const early = thrown === undefined ? new Error(`its exit with code ${exitCode} before it was ready`) : cause
+    Deferred.unsafeDone(this.ready, Exit.fail(early))
+    Deferred.unsafeDone(this.gone, Exit.succeed(ended))
+    this.answered(this.seq, ended)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- what it is told
+
+  /** Waits until it takes units; fails with why it does not. */
+  get started(): Effect.Effect<void, unknown> {
+    return Deferred.await(this.ready)
+  }
+
+  /** Waits for its end. */
+  get exit(): Effect.Effect<Ended> {
+    return Deferred.await(this.gone)
+  }
+
+  /** The unit's answer, or the thread's end; fails if the unit can't cross. */
+  run(
+    work: Work<unknown>,
+    context: FiberContext | undefined,
+    transfer: ReadonlyArray<Transferable> | undefined
+  ): Effect.Effect<Answer, unknown> {
+    return Effect.async<Answer, unknown>((resume) => {
+      if (this.ended !== undefined) return resume(Exit.succeed({ ...this.ended, begun: false }))
+      const seq = this.seq + 1
+      try {
+        const { attempt, body, id, priority } = work
+        const run: Run = context === undefined
+          ? [seq, body, id, attempt, priority]
+          : [seq, body, id, attempt, priority, context]
+        this.post(run, transfer)
+      } catch (error) {
+        return resume(Exit.fail(error))
+      }
+      this.seq = seq
+      this.waiting = (answer) => resume(Exit.succeed(answer))
+      return this.interrupt(seq)
+    })
+  }
+
+  /** Interrupts the Effect inside; the thread, if that does not answer in time. What the Effect dies of meanwhile is told, as of any other. */
+  private interrupt(seq: number): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      // The answer may have come just before.
+      if (this.waiting === undefined) return Effect.void
+      this.post({ type: "interrupt", seq })
+      return this.inTime(Effect.async<void>((resume) => {
+        this.waiting = (answer) => {
+          const defects = answer._tag === "Failure" ? answer.cause.defects : []
+          resume(defects.length === 0 ? Exit.void : Exit.failCause(causeOf([], defects.map(crossed), false)))
+        }
+      }))
+    })
+  }
+
+  /** Ends it: first by asking, so that its Layer is released. One that does not serve yet, or is stuck, is not asked twice. */
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    this.stopping = true
+    if (this.ended !== undefined) return Effect.void
+    if (Atomics.load(this.data.shared, SERVING) === 0) return this.terminate
+    this.post({ type: "stop" })
+    return this.inTime(this.exit)
+  })
+
+  private readonly terminate: Effect.Effect<void> = Effect.zipRight(
+    Effect.promise(() => {
+      this.stopping = true
+      return this.worker.terminate()
+    }),
+    Effect.suspend(() => Effect.asVoid(this.exit))
+  )
+
+  private inTime(effect: Effect.Effect<unknown>): Effect.Effect<void> {
+    return Effect.flatMap(
+      Effect.timeoutOption(Effect.interruptible(effect), this.settings.terminateAfter),
+      (answer) => Option.isSome(answer) ? Effect.void : this.terminate
+    )
+  }
+
+  private post(message: ToThread, transfer?: ReadonlyArray<Transferable>): void {
+    this.worker.postMessage(message, transfer)
+  }
+}

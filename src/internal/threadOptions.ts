@@ -1,0 +1,135 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { ResourceLimits, Transferable } from "node:worker_threads"
+import type { Options, ServeOptions } from "../HerdThread.ts"
+import { checkNow, holds, isObject, readNow } from "./check.ts"
+import { durationOf, isSize } from "./options.ts"
+import type { Part } from "./threadProtocol.ts"
+
+/** One part of the traffic, by its Schema; what it fails with is why it refused. */
+export interface Coder {
+  readonly encode: (value: unknown) => Effect.Effect<unknown, string>
+  readonly decode: (value: unknown) => Effect.Effect<unknown, string>
+}
+
+/** Parts without one cross as they are. */
+export type Coders = { readonly [part in Part]?: Coder }
+
+/** What `HerdThread.gopher` works with. */
+export interface GopherSettings {
+  readonly url: URL
+  readonly coders: Coders
+  readonly transfer: ((body: unknown) => ReadonlyArray<Transferable>) | undefined
+  readonly terminateAfter: Duration.Duration
+  readonly startTimeout: Duration.Duration
+  readonly maxCrashes: number
+  readonly resourceLimits: ResourceLimits | undefined
+  readonly execArgv: ReadonlyArray<string>
+  readonly env: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/** What `HerdThread.serve` works with. */
+export interface ServeSettings<R> {
+  readonly layer: Layer.Layer<R, unknown>
+  readonly coders: Coders
+  readonly transfer: ((result: unknown) => ReadonlyArray<Transferable>) | undefined
+}
+
+const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || holds(is, value)
+
+const isFunction = (value: unknown) => typeof value === "function"
+
+const isStringOrMissing = (value: unknown) => value === undefined || typeof value === "string"
+
+const coderOf = (schema: Schema.Schema.AnyNoContext): Coder => {
+  const said = (error: { readonly message: string }) => error.message
+  const [encode, decode] = [Schema.encodeUnknown(schema), Schema.decodeUnknown(schema)]
+  return {
+    encode: (value) => Effect.mapError(encode(value), said),
+    decode: (value) => Effect.mapError(decode(value), said)
+  }
+}
+
+const codersOf = (schema: { readonly [part in Part]?: unknown } | undefined): Coders => {
+  if (schema === undefined) return {}
+  const given = readNow(schema, ({ body, error, result }) => ({ body, error, result }), "schema")
+  const coders: { [part in Part]?: Coder } = {}
+  for (const part of ["body", "result", "error"] as const) {
+    const value = given[part]
+    if (value === undefined) continue
+    if (!holds(Schema.isSchema, value)) checkNow(false, `schema.${part}`, "a Schema", value)
+    else coders[part] = coderOf(value as Schema.Schema.AnyNoContext)
+  }
+  return coders
+}
+
+const durationOr = (option: string, value: unknown, least: string, isIn: (duration: Duration.Duration) => boolean) => {
+  const duration = durationOf(value)
+  checkNow(Option.exists(duration, isIn), option, least, value)
+  return Option.getOrElse(duration, () => Duration.zero)
+}
+
+/**
+ * Throws `InvalidOption`.
+ *
+ * @internal
+ */
+export const gopherSettings = <In, Out, E>(url: URL, options: Options<In, Out, E>): GopherSettings => {
+  checkNow(holds((url) => url instanceof URL, url), "url", "a URL", url)
+  const given = readNow(options, (options) => ({
+    schema: options.schema,
+    transfer: options.transfer,
+    terminateAfter: options.terminateAfter,
+    startTimeout: options.startTimeout,
+    maxCrashes: options.maxCrashes,
+    resourceLimits: options.resourceLimits,
+    execArgv: options.execArgv,
+    env: options.env
+  }))
+  const { env, execArgv = process.execArgv, maxCrashes = 3, resourceLimits, startTimeout = "30 seconds" } = given
+  const { schema, terminateAfter = "1 second", transfer } = given
+  checkNow(optional(isFunction)(transfer), "transfer", "a function", transfer)
+  checkNow(isSize(maxCrashes, Number.MAX_SAFE_INTEGER) && maxCrashes > 0, "maxCrashes", "an integer from 1", maxCrashes)
+  checkNow(optional(isObject)(resourceLimits), "resourceLimits", "an object", resourceLimits)
+  const isList = holds(
+    (list) => Array.isArray(list) && list.every((argument) => typeof argument === "string"),
+    execArgv
+  )
+  checkNow(isList, "execArgv", "an array of strings", execArgv)
+  const isEnv = (value: unknown) => isObject(value) && Object.values(value).every(isStringOrMissing)
+  checkNow(optional(isEnv)(env), "env", "an object of strings", env)
+  return {
+    url: new URL(url),
+    coders: codersOf(schema),
+    transfer: transfer as GopherSettings["transfer"],
+    terminateAfter: durationOr("terminateAfter", terminateAfter, "a duration", () => true),
+    startTimeout: durationOr("startTimeout", startTimeout, "a duration of more than 0", Duration.greaterThan(0)),
+    maxCrashes,
+    resourceLimits: resourceLimits && readNow(resourceLimits, (limits) => ({ ...limits }), "resourceLimits"),
+    execArgv: Array.from(execArgv),
+    env: env && { ...env }
+  }
+}
+
+/**
+ * Throws `InvalidOption`.
+ *
+ * @internal
+ */
+export const serveSettings = <In, Out, E, R>(
+  process: unknown,
+  options: ServeOptions<In, Out, E> & { readonly layer?: Layer.Layer<R, unknown> | undefined }
+): ServeSettings<R> => {
+  checkNow(isFunction(process), "process", "a function", process)
+  const { layer, schema, transfer } = readNow(options, ({ layer, schema, transfer }) => ({ layer, schema, transfer }))
+  checkNow(optional(isFunction)(transfer), "transfer", "a function", transfer)
+  checkNow(optional(Layer.isLayer)(layer), "layer", "a Layer", layer)
+  return {
+    layer: layer ?? (Layer.empty as Layer.Layer<never> as Layer.Layer<R>),
+    coders: codersOf(schema),
+    transfer: transfer as ServeSettings<R>["transfer"]
+  }
+}

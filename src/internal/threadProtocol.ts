@@ -1,0 +1,83 @@
+/**
+ * What a herd and the thread of one of its gophers say to each other. A thread has one unit at a time; `seq` tells a late
+ * answer from that to the unit at hand.
+ */
+/** What `workerData` holds for `serve`. A name that nobody else uses: other threads may import a worker module, too. */
+export const KEY = "gofherd/HerdThread"
+
+/** Shared by both sides, since what a thread does just before it ends can't be heard of by messages. */
+export interface ThreadData {
+  /** At `BEGUN` the `seq` of the unit that the thread began last; at `SERVING` 1 once it has called `serve`. */
+  readonly shared: Int32Array
+  /** For the Layer, and for units until they bring another one. */
+  readonly context: FiberContext
+}
+
+export const BEGUN = 0
+export const SERVING = 1
+
+/** What crosses of the fiber that a unit is run by. */
+export interface FiberContext {
+  /** The label of the least LogLevel. */
+  readonly level: string
+  readonly annotations: ReadonlyArray<readonly [string, unknown]>
+  readonly span: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined
+}
+
+/** A unit. A tuple, since the names of an object's fields would cross each time, which takes longer than the unit. */
+export type Run = readonly [
+  seq: number,
+  body: unknown,
+  id: string,
+  attempt: number,
+  priority: number,
+  /** Left out if it is that of the unit before. */
+  context?: FiberContext
+]
+
+export type ToThread = Run | { readonly type: "interrupt"; readonly seq: number } | { readonly type: "stop" }
+
+export const PARTS = ["body", "result", "error"] as const
+
+export type Part = typeof PARTS[number]
+
+/** A failure or a defect. A clone of an Error would lose its fields, and with `_tag` what it is called. */
+export type CrossedError =
+  | { readonly isError: false; readonly value: unknown }
+  | {
+    readonly isError: true
+    readonly name: string
+    readonly message: string
+    readonly stack: string | undefined
+    readonly fields: ReadonlyArray<readonly [string, CrossedError]>
+  }
+
+/** What a Cause is made of. */
+export interface CrossedCause {
+  readonly failures: ReadonlyArray<CrossedError>
+  readonly defects: ReadonlyArray<CrossedError>
+  readonly interrupted: boolean
+}
+
+/** What a unit came to: a tuple, too. */
+export type Succeeded = readonly [seq: number, value: unknown]
+
+/** How a unit ended otherwise. */
+export type Failed =
+  | { readonly _tag: "Failure"; readonly cause: CrossedCause }
+  | { readonly _tag: "Invalid"; readonly part: Part; readonly reason: string }
+
+export type ToHerd =
+  /** It takes units. It says by which Schemas, since both sides have to have the same. */
+  | { readonly type: "ready"; readonly schemas: ReadonlyArray<Part> }
+  | { readonly type: "refused"; readonly error: CrossedError }
+  | Succeeded
+  | { readonly type: "failed"; readonly seq: number; readonly failed: Failed }
+  | {
+    readonly type: "log"
+    readonly level: string
+    readonly message: ReadonlyArray<CrossedError>
+    readonly cause: CrossedCause
+    readonly annotations: ReadonlyArray<readonly [string, unknown]>
+    readonly spans: ReadonlyArray<{ readonly label: string; readonly startTime: number }>
+  }

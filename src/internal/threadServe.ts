@@ -1,0 +1,252 @@
+import * as Cause from "effect/Cause"
+import * as Chunk from "effect/Chunk"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as FiberRefs from "effect/FiberRefs"
+import * as HashMap from "effect/HashMap"
+import * as Layer from "effect/Layer"
+import * as List from "effect/List"
+import * as Logger from "effect/Logger"
+import * as LogLevel from "effect/LogLevel"
+import * as Option from "effect/Option"
+import * as Runtime from "effect/Runtime"
+import * as Tracer from "effect/Tracer"
+import * as nodeProcess from "node:process"
+import { isMainThread, type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads"
+import type { Process } from "../Herd.ts"
+import type { Work } from "../Work.ts"
+import { isObject } from "./check.ts"
+import { noEffect } from "./noEffect.ts"
+import { reasonOf, show } from "./show.ts"
+import { crossing, crossingCause } from "./threadError.ts"
+import type { ServeSettings } from "./threadOptions.ts"
+import { BEGUN, KEY, PARTS, SERVING } from "./threadProtocol.ts"
+import type {
+  CrossedCause,
+  CrossedError,
+  Failed,
+  FiberContext,
+  Part,
+  Run,
+  ThreadData,
+  ToHerd,
+  ToThread
+} from "./threadProtocol.ts"
+
+/**
+ * Does what the herd asks for, if this is a thread that a herd has made; in any other one, and in the main thread, it does nothing.
+ *
+ * @internal
+ */
+export const serve = <In, Out, E, R>(process: Process<In, Out, E, R>, settings: ServeSettings<R>): void => {
+  const data = dataOf(workerData)
+  if (isMainThread || parentPort === null || data === undefined) return
+  if (Atomics.exchange(data.shared, SERVING, 1) === 1) {
+    throw new Error("expected a worker module to call HerdThread.serve once, got a second call")
+  }
+  new Server(process, settings, parentPort, data).start()
+}
+
+/** What is there under this name was put there by the herd's side. */
+const dataOf = (data: unknown): ThreadData | undefined =>
+  isObject(data) && KEY in data ? data[KEY] as ThreadData : undefined
+
+class Server<In, Out, E, R> {
+  private readonly process: Process<In, Out, E, R>
+  private readonly settings: ServeSettings<R>
+  private readonly port: MessagePort
+  private readonly data: ThreadData
+  private running: { readonly seq: number; readonly fiber: Fiber.RuntimeFiber<unknown, unknown> } | undefined =
+    undefined
+  /** What the Layer provides, and what the herd's fiber passes on. */
+  private provided: Runtime.Runtime<R> | undefined = undefined
+  private runtime: Runtime.Runtime<R> | undefined = undefined
+
+  constructor(process: Process<In, Out, E, R>, settings: ServeSettings<R>, port: MessagePort, data: ThreadData) {
+    this.process = process
+    this.settings = settings
+    this.port = port
+    this.data = data
+  }
+
+  start(): void {
+    const life = Effect.gen(this, function*() {
+      this.runtime = this.provided = yield* Layer.toRuntime(this.settings.layer)
+      yield* Effect.addFinalizer(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running.fiber))
+      // Not before the module has been evaluated: it may yet fail.
+      yield* Effect.yieldNow()
+      this.post({ type: "ready", schemas: PARTS.filter((part) => this.settings.coders[part] !== undefined) })
+      return yield* Effect.never
+    })
+    const forwarding = Logger.replace(Logger.defaultLogger, this.forwarder)
+    const runtime = runtimeIn(Runtime.defaultRuntime, this.data.context)
+    const fiber = Runtime.runFork(runtime)(Effect.scoped(life).pipe(Effect.provide(forwarding)))
+    fiber.addObserver((exit) => {
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
+        this.post({ type: "refused", error: crossing(Cause.squash(exit.cause)) })
+      }
+      nodeProcess.exit(0)
+    })
+    this.port.on("message", (message: ToThread) => {
+      if (!("type" in message)) return this.begin(message)
+      if (message.type === "stop") return fiber.unsafeInterruptAsFork(FiberId.none)
+      if (this.running?.seq === message.seq) this.running.fiber.unsafeInterruptAsFork(FiberId.none)
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- units
+
+  private begin([seq, body, id, attempt, priority, context]: Run): void {
+    Atomics.store(this.data.shared, BEGUN, seq)
+    if (this.provided === undefined || this.runtime === undefined) {
+      throw new Error("expected a unit to come after the thread was ready, got one before")
+    }
+    if (context !== undefined) this.runtime = runtimeIn(this.provided, context)
+    const effect = this.attempt({ id, body, attempt, priority })
+    // There is nothing to run.
+    if (Exit.isExit(effect) && Exit.isSuccess(effect)) return this.succeeded(seq, effect.value)
+    const fiber = Runtime.runFork(this.runtime)(effect)
+    this.running = { seq, fiber }
+    fiber.addObserver((exit) => {
+      this.running = undefined
+      if (Exit.isSuccess(exit)) this.succeeded(seq, exit.value)
+      else this.failed(seq, exit.cause)
+    })
+  }
+
+  /** One unit, from its body as it came to its result as it goes. */
+  private attempt(work: Work<unknown>): Effect.Effect<unknown, unknown, R> {
+    const { body, error, result } = this.settings.coders
+    let attempt: Effect.Effect<unknown, unknown, R> = body === undefined
+      ? this.processed(work.body, work)
+      : Effect.flatMap(refusing("body", body.decode(work.body)), (body) => this.processed(body, work))
+    if (error !== undefined) {
+      attempt = Effect.catchAll(attempt, (failure) =>
+        failure instanceof Refused
+          ? Effect.fail(failure)
+          : Effect.flatMap(refusing("error", error.encode(failure)), Effect.fail))
+    }
+    return result === undefined
+      ? attempt
+      : Effect.flatMap(attempt, (value) => refusing("result", result.encode(value)))
+  }
+
+  /** The body is what the herd's side says it is, or a Schema has looked at it. */
+  private processed(body: unknown, { attempt, id, priority }: Work<unknown>): Effect.Effect<Out, E, R> {
+    const own = body as In
+    try {
+      const effect = this.process(own, { id, body: own, attempt, priority })
+      return Effect.isEffect(effect) ? effect : noEffect("process", effect)
+    } catch (error) {
+      // `Effect.die` would look at it, which a Proxy may answer by throwing again.
+      return Exit.die(error)
+    }
+  }
+
+  /** A result that can't be cloned is told of instead. */
+  private succeeded(seq: number, value: unknown): void {
+    try {
+      this.post([seq, value], this.settings.transfer?.(value))
+    } catch (error) {
+      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "result", reason: reasonOf(error) } })
+    }
+  }
+
+  private failed(seq: number, cause: Cause.Cause<unknown>): void {
+    const refused = Chunk.findFirst(Cause.failures(cause), (error): error is Refused => error instanceof Refused)
+    if (Option.isSome(refused)) {
+      const { part, reason } = refused.value
+      return this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
+    }
+    const crossed = crossingCause(cause)
+    try {
+      this.post({ type: "failed", seq, failed: { _tag: "Failure", cause: crossed } })
+    } catch (error) {
+      const failed: Failed = crossed.failures.length > 0
+        ? { _tag: "Invalid", part: "error", reason: reasonOf(error) }
+        : { _tag: "Failure", cause: asTexts(crossed) }
+      this.post({ type: "failed", seq, failed })
+    }
+  }
+
+  private post(message: ToHerd, transfer?: ReadonlyArray<Transferable>): void {
+    this.port.postMessage(message, transfer)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- logs
+
+  /** Logs are the herd's. */
+  private readonly forwarder = Logger.make<unknown, void>(({ annotations, cause, logLevel, message, spans }) => {
+    const log = {
+      type: "log" as const,
+      level: logLevel._tag,
+      message: (Array.isArray(message) ? message : [message]).map((part) => crossing(part)),
+      cause: crossingCause(cause),
+      annotations: Array.from(annotations),
+      spans: Array.from(List.map(spans, ({ label, startTime }) => ({ label, startTime })))
+    }
+    try {
+      this.post(log)
+    } catch {
+      this.post({
+        ...log,
+        message: log.message.map(asText),
+        cause: asTexts(log.cause),
+        annotations: log.annotations.map(([key, value]) => [key, cloneableOf(value)])
+      })
+    }
+  })
+}
+
+/** A part that its Schema refused. */
+class Refused {
+  readonly part: Part
+  readonly reason: string
+
+  constructor(part: Part, reason: string) {
+    this.part = part
+    this.reason = reason
+  }
+}
+
+const refusing = <A, R>(part: Part, coded: Effect.Effect<A, string, R>): Effect.Effect<A, Refused, R> =>
+  Effect.mapError(coded, (reason) => new Refused(part, reason))
+
+const asText = (error: CrossedError): CrossedError =>
+  error.isError ? { ...error, fields: [] } : { isError: false, value: cloneableOf(error.value) }
+
+const cloneableOf = (value: unknown): unknown => {
+  try {
+    return structuredClone(value)
+  } catch {
+    return show(value)
+  }
+}
+
+const asTexts = ({ defects, failures, interrupted }: CrossedCause): CrossedCause => ({
+  failures: failures.map(asText),
+  defects: defects.map(asText),
+  interrupted
+})
+
+/** As if units were run by the herd's fiber. */
+const runtimeIn = <R>(
+  { context, fiberRefs, runtimeFlags }: Runtime.Runtime<R>,
+  { annotations, level, span }: FiberContext
+): Runtime.Runtime<R> => {
+  const least = LogLevel.allLevels.find(({ _tag }) => _tag === level) ?? LogLevel.Info
+  const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => (refs: FiberRefs.FiberRefs) =>
+    FiberRefs.updateAs(refs, { fiberId: FiberId.none, fiberRef, value })
+  return Runtime.make({
+    context: span === undefined ? context : Context.add(context, Tracer.ParentSpan, Tracer.externalSpan(span)),
+    fiberRefs: fiberRefs.pipe(
+      set(FiberRef.currentMinimumLogLevel, least),
+      set(FiberRef.currentLogAnnotations, HashMap.fromIterable(annotations))
+    ),
+    runtimeFlags
+  })
+}
