@@ -17,11 +17,13 @@ import { growthBySize, growthByUnits } from "./measures/growth.ts"
 import { latency } from "./measures/latency.ts"
 import { memory } from "./measures/memory.ts"
 import { resize } from "./measures/resize.ts"
+import { threadTrip } from "./measures/threadTrip.ts"
 import { races } from "./races.ts"
 import { runSuite, type SuiteResult, writeResults } from "./results.ts"
 import type { Suite } from "./suite.ts"
 import { figure, table } from "./table.ts"
 import { judge, targetColumns, targetRow } from "./targets.ts"
+import { threadRaces } from "./threadRaces.ts"
 
 const all: ReadonlyArray<Suite> = [
   ...races,
@@ -31,7 +33,9 @@ const all: ReadonlyArray<Suite> = [
   eventLoop,
   answers,
   growthByUnits,
-  growthBySize
+  growthBySize,
+  ...threadRaces,
+  threadTrip
 ]
 
 const main = async (): Promise<void> => {

@@ -2,15 +2,25 @@ import { median, shuffled } from "./statistics.ts"
 import type { Options, Row, Suite } from "./suite.ts"
 import type { Work, Works } from "./work.ts"
 
+/** What a contender is timed at: units, and what their results add up to. */
+export interface Timed {
+  readonly bodies: ReadonlyArray<unknown>
+  readonly sum: number
+}
+
 /** Runs all the units, with bounded concurrency, and resolves to the sum of the results. */
-export interface Contender {
+export interface Contender<in W extends Timed = Work> {
   readonly name: string
-  readonly run: (work: Work) => Promise<number>
+  readonly run: (work: W) => Promise<number>
   /** Gets no more units than these, since more would take it too long. What is compared is time per unit. */
   readonly atMost?: number
 }
 
 export const atMost = (atMost: number, contender: Contender): Contender => ({ ...contender, atMost })
+
+/** One that is slow says how many units it got. */
+export const nameOf = <W extends Timed>({ atMost, name }: Contender<W>, units: number, unit: string): string =>
+  atMost === undefined ? name : `${name} (${figure(units)} ${unit}s)`
 
 /** What a race is run on, and what to do when it is over. */
 export interface Stage {
@@ -33,7 +43,7 @@ export interface Race {
   readonly unit?: string
 }
 
-interface Timing {
+export interface Timing {
   /** Microseconds a unit. */
   readonly wall: number
   /** Of the whole process, garbage collection included. */
@@ -44,9 +54,9 @@ const unitsOf = ({ units }: Race, { quick }: Options, atMost = units) => Math.mi
 const repetitionsOf = ({ quick }: Options) => quick ? 2 : 7
 const warmUpsOf = ({ quick }: Options) => quick ? 1 : 2
 
-const figure = (n: number) => n.toLocaleString("en")
+export const figure = (n: number): string => n.toLocaleString("en")
 
-const time = async (contender: Contender, work: Work): Promise<Timing> => {
+const time = async <W extends Timed>(contender: Contender<W>, work: W): Promise<Timing> => {
   // What the one before has left is not for this one to collect. After a full collection, which no program asks for, units
   // cost up to three times as much, and not the same for all: it was tried.
   globalThis.gc?.({ type: "minor" })
@@ -61,11 +71,16 @@ const time = async (contender: Contender, work: Work): Promise<Timing> => {
 }
 
 /** The timings of each contender, repetition by repetition. The first ones warm up and don't count. */
-const timings = async (race: Race, works: Works, options: Options): Promise<Map<string, ReadonlyArray<Timing>>> => {
-  const all = new Map(race.contenders.map(({ name }) => [name, new Array<Timing>()]))
-  for (let repetition = -warmUpsOf(options); repetition < repetitionsOf(options); repetition++) {
-    for (const contender of shuffled(race.contenders)) {
-      const timing = await time(contender, works(unitsOf(race, options, contender.atMost)))
+export const timings = async <C extends Contender<W>, W extends Timed>(
+  contenders: ReadonlyArray<C>,
+  workOf: (contender: C) => W,
+  options: Options,
+  repetitions = repetitionsOf(options)
+): Promise<Map<string, ReadonlyArray<Timing>>> => {
+  const all = new Map(contenders.map(({ name }) => [name, new Array<Timing>()]))
+  for (let repetition = -warmUpsOf(options); repetition < repetitions; repetition++) {
+    for (const contender of shuffled(contenders)) {
+      const timing = await time(contender, workOf(contender))
       if (repetition >= 0) all.get(contender.name)?.push(timing)
     }
   }
@@ -73,7 +88,7 @@ const timings = async (race: Race, works: Works, options: Options): Promise<Map<
 }
 
 /** Of two contenders in the same repetition, so that both had the same of what else went on in the machine. */
-const medianRatio = (
+export const medianRatio = (
   own: ReadonlyArray<Timing>,
   other: ReadonlyArray<Timing> = [],
   ratio: (own: Timing, other: Timing) => number
@@ -87,11 +102,12 @@ const medianRatio = (
 export const stagedRace = (race: Race, open: (units: number) => Promise<Stage>): Suite => {
   const { against, cpuAgainst = [], unit = "unit" } = race
   const rows = (all: Map<string, ReadonlyArray<Timing>>, options: Options): ReadonlyArray<Row> =>
-    race.contenders.map(({ atMost, name }) => {
+    race.contenders.map((contender) => {
+      const { atMost, name } = contender
       const own = all.get(name) ?? []
       const perSecond = own.map(({ wall }) => 1_000 / wall)
       return {
-        name: atMost === undefined ? name : `${name} (${figure(unitsOf(race, options, atMost))} ${unit}s)`,
+        name: nameOf(contender, unitsOf(race, options, atMost), unit),
         values: [
           median(perSecond),
           Math.min(...perSecond),
@@ -116,7 +132,8 @@ export const stagedRace = (race: Race, open: (units: number) => Promise<Stage>):
     run: async (options) => {
       const stage = await open(unitsOf(race, options))
       try {
-        return rows(await timings(race, stage.work, options), options)
+        const workOf = ({ atMost }: Contender) => stage.work(unitsOf(race, options, atMost))
+        return rows(await timings(race.contenders, workOf, options), options)
       } finally {
         await stage.close()
       }

@@ -19,7 +19,7 @@ export const runSuite = async (suite: Suite, options: Options): Promise<SuiteRes
   rows: await suite.run(options)
 })
 
-const compared = ["effect", "p-queue", "p-limit", "fastq", "async", "bottleneck"]
+const compared = ["effect", "p-queue", "p-limit", "fastq", "async", "bottleneck", "piscina", "poolifier"]
 
 const decodePackage = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ version: Schema.String })))
 

@@ -53,6 +53,10 @@ const cpuOfRequest = (against: string): Target => ({
   aim: 0.99
 })
 
+/** Threads of the herd: fib, since there the threads are all that counts. */
+const speedUp = (threads: number, against: string, atLeast: number, aim?: number): Target =>
+  ratio(`fib, ${threads} threads`, "fib", `herd, ${threads} threads`, against, atLeast, aim)
+
 /** Less of something, compared with nothing. */
 const bound = (
   work: string,
@@ -87,7 +91,14 @@ const targets: ReadonlyArray<Target> = [
   bound("resize to 10,000", "resize", "0 to 10,000", "µs to return", "µs", 5_000, 1_000),
   bound("longest block, synchronous", "eventLoop", "herd.sendAll", "longest block ms", "ms", 40, 15),
   bound("GET /herd while saturated, p99", "answers", "GET /herd, herd saturated", "p99 ms", "ms", 100, 30),
-  bound("cost of a unit at 5M units, by 10k", "growthByUnits", "5,000,000 units", "x the first", "x", 1.3, 1.1)
+  bound("cost of a unit at 5M units, by 10k", "growthByUnits", "5,000,000 units", "x the first", "x", 1.3, 1.1),
+  speedUp(2, "1 fiber", 1.7, 2),
+  speedUp(2, "piscina", 0.9, 1),
+  speedUp(4, "piscina", 0.9, 1),
+  {
+    ...bound("round trip to a thread, p50", "threadTrip", "herd.run", "p50 x piscina", "x", 1, 0.9),
+    against: "piscina"
+  }
 ]
 
 const verdict = ({ aim, atLeast, better }: Target, measured: number): Judged["verdict"] => {

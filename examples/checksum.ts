@@ -5,26 +5,31 @@
  *
  *     node --import tsx examples/checksum.ts --dir node_modules --size 8 --port 2112 --out checksums.txt
  *     curl -XPATCH 127.0.0.1:2112/herd -d '{"num": 2}'      # in another terminal
+ *
+ * With `--threads` each gopher owns a thread that hashes, and the size is the number of threads. That pays for gigabytes: on two
+ * cores 7 GB took 4.2 s instead of 6 s. For the 27,000 small files of a node_modules it made hardly a difference, and for little it
+ * takes longer (600 MB 2 s instead of 0.7 s): Node reads files in threads of its own anyway, and by tsx a thread needs 1 to 2 s to
+ * start (0.3 s once it is built). logs.ts shows what threads are good for.
  */
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
 import { Cause, Clock, Console, Context, Data, Effect, Exit, Layer, Logger, LogLevel, Stream } from "effect"
-import { Herd, type Outcome } from "gofherd"
+import { Herd, type HerdError, type Outcome } from "gofherd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
+import * as HerdThread from "gofherd/HerdThread"
 import { createHash } from "node:crypto"
 import { createReadStream } from "node:fs"
 import { readdir } from "node:fs/promises"
+import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
+import { CannotRead, type Checksum, type File, reasonOf } from "./checksum.file.ts"
+import type * as ChecksumWorker from "./checksum.worker.ts"
 
-const HELP = "usage: checksum.ts [--dir node_modules] [--size 8] [--port 2112] [--out checksums.txt]"
-
-class CannotRead extends Data.TaggedError("CannotRead")<{ readonly path: string; readonly reason: string }> {
-  override get message() {
-    return this.reason
-  }
-}
+const HELP =
+  "usage: checksum.ts [--dir node_modules] [--threads] [--size 8, with --threads as many as there are cores]" +
+  " [--port 2112] [--out checksums.txt]"
 
 class BadUsage extends Data.TaggedError("BadUsage")<{ readonly reason: string }> {
   override get message() {
@@ -32,20 +37,11 @@ class BadUsage extends Data.TaggedError("BadUsage")<{ readonly reason: string }>
   }
 }
 
-interface File {
-  readonly path: string
-  /** Its place in the order of paths. */
-  readonly index: number
-}
-
-interface Checksum {
-  readonly hex: string
-  readonly bytes: number
-}
+type Failure = CannotRead | HerdError.ThreadCrashed | HerdError.InvalidMessage
 
 class Checksums extends Context.Tag("checksum")<
   Checksums,
-  Herd.Herd<File, Checksum, CannotRead>
+  Herd.Herd<File, Checksum, Failure>
 >() {}
 
 // ------------------------------------------------------------------------------------------------------ one file
@@ -63,6 +59,15 @@ const hashFile = ({ path }: File): Effect.Effect<Checksum, CannotRead> =>
     },
     catch: (cause) => new CannotRead({ path, reason: reasonOf(cause) })
   })
+
+/**
+ * The same, by a thread of the gopher's own: nothing is lost if that is terminated soon. If threads can't start, nothing gets done,
+ * which is more than the warning that the herd makes of it.
+ */
+const thread = HerdThread.gopher<typeof ChecksumWorker>(
+  new URL("./checksum.worker.ts", import.meta.url),
+  { terminateAfter: "100 millis" }
+).pipe(Effect.tapDefect((cause) => Effect.logError(reasonOf(Cause.squash(cause)))))
 
 /** As `sha256sum` prints it: a name with a backslash or a line break is escaped, and its line begins with a backslash. */
 const formatLine = (path: string, hex: string) => {
@@ -105,8 +110,6 @@ const listFiles = (dir: string, skip: ReadonlySet<string>): Effect.Effect<{
     return { files, unreadable }
   })
 
-const reasonOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
-
 /** Puts outcomes, which come in the order of completion, into the order of paths. */
 const inOrder = <A extends { readonly work: { readonly body: File } }, E, R>(outcomes: Stream.Stream<A, E, R>) =>
   Stream.mapAccum(outcomes, { next: 0, early: new Map<number, A>() }, ({ early, next }, outcome) => {
@@ -137,7 +140,7 @@ const program = (dir: string, out: string) =>
     const failures = unreadable.map(({ path, reason }) => `${path}: ${reason}`)
     let bytes = 0
 
-    const describe = (outcome: Outcome.Outcome<File, Checksum, CannotRead>) => {
+    const describe = (outcome: Outcome.Outcome<File, Checksum, Failure>) => {
       const { exit, work: { body: { path } } } = outcome
       if (Exit.isSuccess(exit)) {
         bytes += exit.value.bytes
@@ -181,16 +184,19 @@ const main = Effect.gen(function*() {
       parseArgs({
         options: {
           dir: { type: "string", default: "node_modules" },
-          size: { type: "string", default: "8" },
+          threads: { type: "boolean", default: false },
+          size: { type: "string" },
           port: { type: "string", default: "2112" },
           out: { type: "string", default: "checksums.txt" }
         }
       }),
     catch: (cause) => new BadUsage({ reason: reasonOf(cause) })
   })
-  const size = yield* integer("--size", values.size)
+  const size = yield* integer("--size", values.size ?? String(values.threads ? availableParallelism() : 8))
   const port = yield* integer("--port", values.port)
-  const HerdLive = Herd.layer(Checksums, { process: hashFile, size, maxSize: 1_000 })
+  const HerdLive = values.threads
+    ? Herd.layer(Checksums, { gopher: thread, size, maxSize: 1_000 })
+    : Herd.layer(Checksums, { process: hashFile, size, maxSize: 1_000 })
   const ServerLive = HerdServer.layer({ herds: [Checksums], port })
   const dir = values.dir.replace(/(?<=.)\/+$/, "")
   yield* Effect.provide(program(dir, values.out), Layer.provideMerge(ServerLive, HerdLive))

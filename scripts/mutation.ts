@@ -51,6 +51,7 @@ const parts: Readonly<Record<string, Part>> = {
       "Herd.life",
       "Herd.resize",
       "Herd.gopher",
+      "Gopher",
       "Herd.history",
       "HerdMetrics",
       "faults",

@@ -561,7 +561,8 @@ describe("a thread that can't start", () => {
         const logs = makeLogs(LogLevel.Info)
         const before = yield* allThreads
         const { close, herd } = yield* scoped(logs.collect(Herd.make({
-          gopher: HerdThread.gopher<Module>(url, { startTimeout: "300 millis" }),
+          // Of the others none is in time for that, on a machine that is busy enough.
+          gopher: HerdThread.gopher<Module>(url, what.endsWith("stays") ? { startTimeout: "300 millis" } : {}),
           size: 2,
           name: "unlucky"
         })))
@@ -569,7 +570,7 @@ describe("a thread that can't start", () => {
         const failures = countOf(HerdMetrics.acquireFailures, herd)
         const failed = yield* failures
         yield* until(Effect.map(failures, (count) => count >= failed + 3))
-        assert.strictEqual(logs.lines.length, 1)
+        assert.strictEqual(logs.lines.length, 1, logs.lines.join("; "))
         assert.match(
           logs.lines[0] ?? "",
           new RegExp(`WARN \\[unlucky[-\\d]*\\] a gopher failed .* expected ${url.href} to start a thread, got .*`)

@@ -120,7 +120,8 @@ describe("the built package", () => {
     const ways = [
       ["--import", "tsx", "threads/main.ts"],
       [join(root, "node_modules/tsx/dist/cli.mjs"), "threads/main.ts"],
-      ["built/main.js"],
+      // Options of the whole process, which a thread can't be given.
+      ["--max-old-space-size=512", "--title=threads", "built/main.js"],
       ["bundled/main.js"]
     ]
     for (const args of ways) {

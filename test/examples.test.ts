@@ -4,11 +4,29 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schedule } from "effect"
 import { execFileSync } from "node:child_process"
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs"
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync
+} from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
-import { askSoon, example, folder, freePort } from "./utils/children.ts"
+import { askSoon, example, folder, freePort, type Running } from "./utils/children.ts"
 import { ask, pretend } from "./utils/http.ts"
+import { until } from "./utils/stage.ts"
+
+/** Waits until it says so of its herds. Once it has ended, somebody else may answer there. */
+const tells = (run: Running, port: number, what: RegExp) =>
+  Effect.gen(function*() {
+    const herds = yield* askSoon(`http://127.0.0.1:${port}/herds`)
+    assert.isNull(run.child.exitCode, run.stderr())
+    return herds
+  }).pipe(Effect.repeat({ until: (herds) => what.test(herds), schedule: Schedule.spaced("20 millis") }))
 
 describe("quickstart", () => {
   it.scopedLive(
@@ -301,6 +319,8 @@ describe("checksum", () => {
           [["--size", "many"], "expected --size to be an integer, got \"many\""],
           [["--size="], "expected --size to be an integer, got \"\""],
           [["--size", "1001"], "expected size to be an integer from 0 to 1000, got 1001"],
+          [["--threads", "--size", "1001"], "expected size to be an integer from 0 to 1000, got 1001"],
+          [["--threads=2"], "Option '--threads' does not take an argument"],
           [["--port", "99999"], "expected port to be an integer from 0 to 65535, got 99999"],
           [["--nonsense"], "Unknown option '--nonsense'"]
         ] as const
@@ -356,4 +376,190 @@ describe("checksum", () => {
       30_000
     )
   }
+
+  it.scopedLive("writes the same by threads, --threads, as many as there are cores", () =>
+    Effect.gen(function*() {
+      const dir = yield* folder
+      const out = join(yield* folder, "sums")
+      fill(dir)
+      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", "0"])
+      const threads = yield* example("checksum", [
+        "--dir",
+        dir,
+        "--out",
+        `${out}-by-threads`,
+        "--port",
+        "0",
+        "--threads"
+      ])
+      assert.strictEqual(yield* run.ended, 0)
+      assert.strictEqual(yield* threads.ended, 0, threads.stderr())
+      assert.strictEqual(readFileSync(`${out}-by-threads`, "utf8"), sha256sum(dir))
+      assert.strictEqual(readFileSync(`${out}-by-threads`, "utf8"), readFileSync(out, "utf8"))
+      assert.match(threads.stdout(), /^211 files, 5,00\d,\d{3} bytes in \d+\.\d s, 0 failed: .+\n$/)
+      assert.strictEqual(threads.stderr(), "")
+    }), 60_000)
+
+  it.scopedLive("says the same of a file that can't be read by threads, and exits 1", () =>
+    Effect.gen(function*() {
+      const dir = yield* folder
+      const out = join(yield* folder, "sums")
+      writeFileSync(join(dir, "fine"), "fine")
+      const said = yield* Effect.forEach([[], ["--threads"]], (flags) =>
+        Effect.gen(function*() {
+          writeFileSync(join(dir, "vanishing"), "")
+          const port = yield* freePort
+          const args = ["--dir", dir, "--out", out, "--port", String(port), "--size", "0", ...flags]
+          const run = yield* example("checksum", args)
+          yield* tells(run, port, /"queued":2/)
+          rmSync(join(dir, "vanishing"))
+          yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 1}" })
+          const code = yield* run.ended.pipe(Effect.timeoutFail({
+            duration: "40 seconds",
+            onTimeout: () => new Error(`still running, after ${JSON.stringify(run.stdout() + run.stderr())}`)
+          }))
+          return {
+            code,
+            stderr: run.stderr(),
+            stdout: run.stdout().replace(/ in .* s,/, ""),
+            sums: readFileSync(out, "utf8")
+          }
+        }))
+      const [fibers, threads] = said
+      assert.strictEqual(threads?.code, 1)
+      assert.match(threads?.stderr ?? "", /^failed: .*vanishing: .*ENOENT[^\n]*\n$/)
+      assert.deepStrictEqual(threads, fibers)
+    }), 60_000)
+
+  it.scopedLive(
+    "stops within 2 s of Ctrl-C while its threads hash what takes far longer, and leaves neither a file nor a process behind",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const outDir = yield* folder
+        // Nothing but zeros, which take no room on the disk.
+        for (const name of ["a", "b", "c"]) {
+          writeFileSync(join(dir, name), "")
+          truncateSync(join(dir, name), 100e9)
+        }
+        const port = yield* freePort
+        const args = ["--dir", dir, "--out", join(outDir, "sums"), "--port", String(port), "--size", "2", "--threads"]
+        const run = yield* example("checksum", args)
+        yield* tells(run, port, /"running":2/)
+        assert.deepStrictEqual(readdirSync(outDir), ["sums.partial"])
+        const began = performance.now()
+        run.child.kill("SIGINT")
+        // Not before whatever it has started has let go of its stderr, too.
+        const code = yield* run.ended
+        assert.isBelow(performance.now() - began, 2_000)
+        assert.strictEqual(code, 130, run.stderr())
+        assert.deepStrictEqual(readdirSync(outDir), [])
+        const { pid = 0 } = run.child
+        assert.throws(() => process.kill(pid, 0), /ESRCH/)
+        assert.strictEqual(run.stdout() + run.stderr(), "")
+      }),
+    60_000
+  )
+})
+
+describe("logs", () => {
+  it.scopedLive(
+    "finds the same by threads as in the main thread, and says how long either took",
+    () =>
+      Effect.gen(function*() {
+        const run = yield* example("logs", ["--files", "6", "--entries", "500", "--threads", "2", "--port", "0"])
+        assert.strictEqual(yield* run.ended, 0, run.stderr())
+        assert.match(
+          run.stdout(),
+          new RegExp([
+            "^main thread: 6 files in \\d+\\.\\d s",
+            "threads: started, and one file, in \\d+\\.\\d s",
+            "threads: 6 files in \\d+\\.\\d s, \\d+\\.\\d times as fast",
+            "size at the end: 2",
+            "both say: 3,000 entries, [\\d,]+ errors, [\\d,]+ bytes",
+            "$"
+          ].join("\n"))
+        )
+        assert.strictEqual(run.stderr(), "")
+      }),
+    60_000
+  )
+
+  it.scopedLive("starts as many threads as it is told to by HTTP", () =>
+    Effect.gen(function*() {
+      const port = yield* freePort
+      const args = ["--files", "6", "--entries", "500", "--threads", "0", "--port", String(port)]
+      const run = yield* example("logs", args)
+      // Not before, since it then sets the size itself.
+      yield* until(() => run.stdout().startsWith("main thread:"))
+      yield* tells(run, port, /"queued":1/)
+      const answer = yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 2}" })
+      assert.deepStrictEqual(answer.json, { num: 2, msg: "success" })
+      assert.strictEqual(yield* run.ended, 0, run.stderr())
+      assert.match(run.stdout(), /\nsize at the end: 2\nboth say: 3,000 entries/)
+    }), 60_000)
+
+  it.scopedLive(
+    "takes *.json of a folder to its threads, names those that are no logs, and exits 1",
+    () =>
+      Effect.gen(function*() {
+        const dir = yield* folder
+        const entry = { time: "2025-01-01T00:00:00.000Z", path: "/", status: 503, bytes: 7, ms: 1 }
+        writeFileSync(join(dir, "a.json"), JSON.stringify([entry, { ...entry, status: 200 }]))
+        writeFileSync(join(dir, "b.json"), JSON.stringify({ entries: [entry] }))
+        writeFileSync(join(dir, "c.json"), "[")
+        writeFileSync(join(dir, "d.txt"), "nobody reads this")
+        const run = yield* example("logs", ["--dir", dir, "--threads", "1", "--port", "0"])
+        assert.strictEqual(yield* run.ended, 1)
+        assert.match(run.stdout(), /^main thread: 3 files [^]*\nboth say: 2 entries, 1 errors, 14 bytes\n$/)
+        assert.match(
+          run.stderr(),
+          /^failed: .*b\.json: expected an array of .*\nfailed: .*c\.json: Unexpected end .*\n$/
+        )
+      }),
+    60_000
+  )
+
+  it.scopedLive(
+    "stops within 2 s of Ctrl-C while its threads parse, and removes its files",
+    () =>
+      Effect.gen(function*() {
+        const temporary = yield* folder
+        const port = yield* freePort
+        const args = ["--files", "4", "--entries", "100000", "--threads", "2", "--port", String(port)]
+        const run = yield* example("logs", args, { TMPDIR: temporary })
+        yield* tells(run, port, /"running":[12]/)
+        const files = () => readdirSync(temporary).filter((name) => name.startsWith("gofherd-logs-"))
+        assert.strictEqual(files().length, 1)
+        const began = performance.now()
+        run.child.kill("SIGINT")
+        const code = yield* run.ended
+        assert.isBelow(performance.now() - began, 2_000)
+        assert.strictEqual(code, 130, run.stderr())
+        assert.deepStrictEqual(files(), [])
+      }),
+    60_000
+  )
+
+  it.scopedLive("says what is wrong with its arguments, and exits 1", () =>
+    Effect.gen(function*() {
+      const empty = yield* folder
+      for (
+        const [args, message] of [
+          [["--threads", "many"], "expected --threads to be an integer from 0 to 1000, got \"many\""],
+          [["--threads=-1"], "expected --threads to be an integer from 0 to 1000, got \"-1\""],
+          [["--files", "0"], "expected --files to be an integer from 1 to 10000, got \"0\""],
+          [["--entries="], "expected --entries to be an integer from 0 to 1000000, got \"\""],
+          [["--port", "99999"], "expected --port to be an integer from 0 to 65535, got \"99999\""],
+          [["--dir", empty, "--port", "0"], `expected *.json in ${empty}, got none`],
+          [["--nonsense"], "Unknown option '--nonsense'"]
+        ] as const
+      ) {
+        const run = yield* example("logs", args)
+        assert.strictEqual(yield* run.ended, 1)
+        assert.include(run.stderr(), `logs: ${message}`)
+        assert.include(run.stderr(), "\nusage: logs.ts ")
+        assert.strictEqual(run.stdout(), "")
+      }
+    }), 60_000)
 })

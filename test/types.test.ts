@@ -79,9 +79,10 @@ describe("types", () => {
       >
     >()
     // @ts-expect-error -- the type of the worker module is missing
-    HerdThread.gopher(url)
+    const untyped = HerdThread.gopher(url)
     // @ts-expect-error -- another body
-    HerdThread.gopher<typeof threadSchemas>(url, { schema: { body: Schema.Number } })
+    const mistyped = HerdThread.gopher<typeof threadSchemas>(url, { schema: { body: Schema.Number } })
+    expectTypeOf(untyped).not.toEqualTypeOf(mistyped)
     // @ts-expect-error -- nothing provides Http
     HerdThread.serve(fetchPage)
     const served = HerdThread.serve(fetchPage, { layer: Layer.succeed(Http, { get: () => Effect.succeed("") }) })

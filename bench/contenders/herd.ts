@@ -8,13 +8,13 @@ import { byFibers } from "./callers.ts"
 /** Everything is on: retries, metrics, durations, isolation, outcomes with backpressure. */
 const make = ({ effect, retry, size }: Work) => Herd.make({ process: effect, size, retry: retry.schedule })
 
-type Outcomes<E> = Stream.Stream<Outcome.Outcome<number, number, Error>, E>
+type Outcomes<E> = Stream.Stream<Outcome.Outcome<unknown, number, unknown>, E>
 
 /** Reads them to their end, and adds up what succeeded. */
-const sumOf = <E>(outcomes: Outcomes<E>): Effect.Effect<number, E> =>
+export const sumOf = <E>(outcomes: Outcomes<E>): Effect.Effect<number, E> =>
   Stream.runFold(Stream.chunks(outcomes), 0, (sum, chunk) => sum + sumOfChunk(chunk))
 
-const sumOfChunk = (outcomes: Chunk.Chunk<Outcome.Outcome<number, number, Error>>): number => {
+const sumOfChunk = (outcomes: Chunk.Chunk<Outcome.Outcome<unknown, number, unknown>>): number => {
   let sum = 0
   for (const { exit } of outcomes) if (Exit.isSuccess(exit)) sum += exit.value
   return sum

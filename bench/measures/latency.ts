@@ -13,10 +13,10 @@ const samplesOf = ({ quick }: Options) => quick ? 400 : 2_000
 const WARM_UP = 2
 
 /** Takes samples: the microseconds of each. */
-type Contender = (samples: number) => Promise<ReadonlyArray<number>>
+export type Contender = (samples: number) => Promise<ReadonlyArray<number>>
 
 /** Effects are timed on a fiber and promises in an async function, each as those who use them would wait for them. */
-const ofEffect = (unit: (n: number) => Effect.Effect<number, unknown>): Contender => (samples) =>
+export const ofEffect = (unit: (n: number) => Effect.Effect<number, unknown>): Contender => (samples) =>
   Effect.runPromise(Effect.gen(function*() {
     const micros = new Array<number>()
     for (let n = 0; n < samples; n++) {
@@ -29,7 +29,7 @@ const ofEffect = (unit: (n: number) => Effect.Effect<number, unknown>): Contende
     return micros
   }))
 
-const ofPromise = (unit: (n: number) => Promise<number>): Contender => async (samples) => {
+export const ofPromise = (unit: (n: number) => Promise<number>): Contender => async (samples) => {
   const micros = new Array<number>()
   for (let n = 0; n < samples; n++) {
     await turn()

@@ -4,7 +4,6 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { type Transferable, Worker } from "node:worker_threads"
-import type { Work } from "../Work.ts"
 import type { Crash } from "./crash.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
@@ -59,11 +58,11 @@ export class Thread {
     this.data = { shared: new Int32Array(new SharedArrayBuffer(8)), context }
     this.onLog = onLog
     const { env, execArgv, resourceLimits, url } = settings
-    const { entry, eval: isScript } = entryOf(url, execArgv)
+    const { entry, eval: isScript } = entryOf(url, execArgv ?? process.execArgv)
     this.worker = new Worker(entry, {
       eval: isScript,
-      execArgv: Array.from(execArgv),
       workerData: { [KEY]: this.data },
+      ...(execArgv !== undefined && { execArgv: Array.from(execArgv) }),
       ...(env !== undefined && { env }),
       ...(resourceLimits !== undefined && { resourceLimits })
     })
@@ -143,26 +142,23 @@ export class Thread {
     return Deferred.await(this.gone)
   }
 
-  /** The unit's answer, or the thread's end; fails if the unit can't cross. */
-  run(
-    work: Work<unknown>,
-    context: FiberContext | undefined,
-    transfer: ReadonlyArray<Transferable> | undefined
-  ): Effect.Effect<Answer, unknown> {
-    return Effect.async<Answer, unknown>((resume) => {
-      if (this.ended !== undefined) return resume(Exit.succeed({ ...this.ended, begun: false }))
+  /** What comes of the unit's answer, or of the thread's end; or else of why the unit can't cross. */
+  run<A, E>(unit: {
+    readonly message: (seq: number) => Run
+    readonly transfer: (() => ReadonlyArray<Transferable>) | undefined
+    readonly settle: (answer: Answer) => Effect.Effect<A, E>
+    readonly refuse: (error: unknown) => Effect.Effect<A, E>
+  }): Effect.Effect<A, E> {
+    return Effect.async<A, E>((resume) => {
+      if (this.ended !== undefined) return resume(unit.settle({ ...this.ended, begun: false }))
       const seq = this.seq + 1
       try {
-        const { attempt, body, id, priority } = work
-        const run: Run = context === undefined
-          ? [seq, body, id, attempt, priority]
-          : [seq, body, id, attempt, priority, context]
-        this.post(run, transfer)
+        this.post(unit.message(seq), unit.transfer?.())
       } catch (error) {
-        return resume(Exit.fail(error))
+        return resume(unit.refuse(error))
       }
       this.seq = seq
-      this.waiting = (answer) => resume(Exit.succeed(answer))
+      this.waiting = (answer) => resume(unit.settle(answer))
       return this.interrupt(seq)
     })
   }

@@ -13,9 +13,12 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
+import { availableParallelism } from "node:os"
+import type { Transferable } from "node:worker_threads"
 import { Gopher } from "../Gopher.ts"
 import type { Process } from "../Herd.ts"
 import { InvalidMessage, ThreadCrashed, ThreadNotStarted } from "../HerdError.ts"
+import type { Work } from "../Work.ts"
 import { crashOf } from "./crash.ts"
 import { log } from "./log.ts"
 import { reasonOf } from "./show.ts"
@@ -35,31 +38,35 @@ export const threadGopher = <In, Out, E>(
   Process<In, Out, E | ThreadCrashed | InvalidMessage, never>,
   never,
   Scope.Scope | Gopher
-> =>
-  Effect.gen(function*() {
+> => {
+  // Too many that start at once would keep each other from ever being ready.
+  const starts = Effect.unsafeMakeSemaphore(Math.max(2, availableParallelism()))
+  return Effect.gen(function*() {
     const gopher = yield* Gopher
     const runtime = yield* Effect.runtime<never>()
     const contexts = yield* Effect.withFiberRuntime<Contexts>((fiber) => Effect.succeed(new Contexts(fiber)))
     const notStarted = (cause: unknown) => new ThreadNotStarted({ file: settings.url.href, cause })
-    const thread = yield* Effect.acquireRelease(
+    const start = Effect.acquireRelease(
       Effect.try({
         try: () => new Thread(settings, contexts.first, (entry) => Runtime.runFork(runtime)(logged(entry))),
         catch: notStarted
       }),
       (thread) => thread.stop
-    ).pipe(Effect.orDie)
-    yield* thread.started.pipe(
-      Effect.timeoutFail({
-        duration: settings.startTimeout,
-        onTimeout: () =>
-          new Error(`no call of HerdThread.serve that was ready within ${Duration.format(settings.startTimeout)}`)
-      }),
-      Effect.mapError(notStarted),
-      Effect.orDie
     )
+    const ready = (thread: Thread) =>
+      thread.started.pipe(
+        Effect.timeoutFail({
+          duration: settings.startTimeout,
+          onTimeout: () =>
+            new Error(`no call of HerdThread.serve that was ready within ${Duration.format(settings.startTimeout)}`)
+        }),
+        Effect.mapError(notStarted)
+      )
+    const thread = yield* starts.withPermits(1)(Effect.tap(start, ready)).pipe(Effect.orDie)
     yield* Effect.forkScoped(Effect.flatMap(thread.exit, (ended) => idleEnd(thread, ended, settings, gopher)))
-    return attempts<In, Out, E>(thread, settings, contexts, gopher)
+    return new Units<In, Out, E>(thread, settings, contexts, gopher).process
   })
+}
 
 /** Between two units. At one, the unit tells of it. */
 const idleEnd = (
@@ -75,66 +82,98 @@ const idleEnd = (
   )
 }
 
-const attempts = <In, Out, E>(
-  thread: Thread,
-  { coders, maxCrashes, transfer, url }: GopherSettings,
-  contexts: Contexts,
-  gopher: Context.Tag.Service<Gopher>
-): Process<In, Out, E | ThreadCrashed | InvalidMessage, never> => {
-  return (body, work) => {
-    const invalid = (part: Part, reason: string) => new InvalidMessage({ unit: work.id, part, reason })
-    const decoded = <A>(part: Part, value: unknown): Effect.Effect<A, InvalidMessage> => {
-      const coder = coders[part]
-      // What the other side's types promise, where no Schema looks at it.
-      if (coder === undefined) return Effect.succeed(value as A)
-      return Effect.mapBoth(coder.decode(value), {
-        onFailure: (reason) => invalid(part, reason),
-        onSuccess: (value) => value as A
-      })
-    }
-    const failure = ({ defects, failures, interrupted }: CrossedCause): Effect.Effect<never, E | InvalidMessage> =>
-      Effect.flatMap(
-        Effect.forEach(failures, (error) => decoded<E>("error", crossed(error))),
-        (failures) => Effect.failCause(causeOf(failures, defects.map(crossed), interrupted))
-      )
-    const crash = ({ cause, exitCode, reason }: Ended): Effect.Effect<never, ThreadCrashed> =>
-      Effect.zipRight(
-        gopher.replace({ maxCrashes }),
-        new ThreadCrashed({ file: url.href, unit: work.id, reason, exitCode, ...(cause !== undefined && { cause }) })
-      )
-    const settle = (answer: Answer): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> => {
-      switch (answer._tag) {
-        case "Success":
-          return decoded<Out>("result", answer.value)
-        case "Failure":
-          return failure(answer.cause)
-        case "Invalid":
-          return invalid(answer.part, answer.reason)
-        case "Ended":
-          return answer.begun ? crash(answer) : gopher.putBack
-      }
-    }
-    const send = (body: unknown) =>
-      Effect.withFiberRuntime<Answer, InvalidMessage>((fiber) => {
-        const refused = (error: unknown) => {
-          contexts.forget()
-          return invalid("body", reasonOf(error))
-        }
-        try {
-          const moved = transfer?.(body)
-          if (moved?.some(isGone) === true) return invalid("body", "an ArrayBuffer that has been moved before")
-          const run = thread.run({ ...work, body }, contexts.next(fiber), moved)
-          return Effect.mapError(run, refused)
-        } catch (error) {
-          return refused(error)
+/** The units of one thread. */
+class Units<In, Out, E> {
+  private readonly thread: Thread
+  private readonly settings: GopherSettings
+  private readonly contexts: Contexts
+  private readonly gopher: Context.Tag.Service<Gopher>
+
+  constructor(thread: Thread, settings: GopherSettings, contexts: Contexts, gopher: Context.Tag.Service<Gopher>) {
+    this.thread = thread
+    this.settings = settings
+    this.contexts = contexts
+    this.gopher = gopher
+  }
+
+  readonly process: Process<In, Out, E | ThreadCrashed | InvalidMessage, never> = (body, work) => {
+    const coder = this.settings.coders.body
+    return coder === undefined
+      ? this.send(body, work)
+      : Effect.flatMap(refusing(work, "body", coder.encode(body)), (body) => this.send(body, work))
+  }
+
+  private send(body: unknown, work: Work<In>): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
+    return Effect.withFiberRuntime((fiber) =>
+      this.thread.run({
+        message: (seq) => {
+          const context = this.contexts.next(fiber)
+          const { attempt, id, priority } = work
+          return context === undefined
+            ? [seq, body, id, attempt, priority]
+            : [seq, body, id, attempt, priority, context]
+        },
+        transfer: this.settings.transfer && (() => movable(this.settings.transfer?.(body) ?? [])),
+        settle: (answer) => this.settle(work, answer),
+        refuse: (error) => {
+          this.contexts.forget()
+          return invalid(work, "body", reasonOf(error))
         }
       })
-    const encoded = coders.body && Effect.mapError(coders.body.encode(body), (reason) => invalid("body", reason))
-    return Effect.flatMap(encoded === undefined ? send(body) : Effect.flatMap(encoded, send), settle)
+    )
+  }
+
+  private settle(work: Work<In>, answer: Answer): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
+    switch (answer._tag) {
+      case "Success":
+        return this.decode<Out>(work, "result", answer.value)
+      case "Failure":
+        return this.fail(work, answer.cause)
+      case "Invalid":
+        return invalid(work, answer.part, answer.reason)
+      case "Ended":
+        return answer.begun ? this.crash(work, answer) : this.gopher.putBack
+    }
+  }
+
+  /** Where no Schema looks at it, it is what the types of the other side promise. */
+  private decode<A>(work: Work<In>, part: Part, value: unknown): Effect.Effect<A, InvalidMessage> {
+    const coder = this.settings.coders[part]
+    return coder === undefined
+      ? Effect.succeed(value as A)
+      : Effect.map(refusing(work, part, coder.decode(value)), (value) => value as A)
+  }
+
+  private fail(
+    work: Work<In>,
+    { defects, failures, interrupted }: CrossedCause
+  ): Effect.Effect<never, E | InvalidMessage> {
+    return Effect.flatMap(
+      Effect.forEach(failures, (error) => this.decode<E>(work, "error", crossed(error))),
+      (failures) => Effect.failCause(causeOf(failures, defects.map(crossed), interrupted))
+    )
+  }
+
+  private crash({ id }: Work<In>, { cause, exitCode, reason }: Ended): Effect.Effect<never, ThreadCrashed> {
+    const { maxCrashes, url } = this.settings
+    return Effect.zipRight(
+      this.gopher.replace({ maxCrashes }),
+      new ThreadCrashed({ file: url.href, unit: id, reason, exitCode, ...(cause !== undefined && { cause }) })
+    )
   }
 }
 
-/** Node would send it as an empty one. */
+const invalid = ({ id }: Work<unknown>, part: Part, reason: string) => new InvalidMessage({ unit: id, part, reason })
+
+const refusing = <A>(work: Work<unknown>, part: Part, coded: Effect.Effect<A, string>) =>
+  Effect.mapError(coded, (reason) => invalid(work, part, reason))
+
+/** One that has been moved before Node would send as an empty one. */
+const movable = (transfer: ReadonlyArray<Transferable>): ReadonlyArray<Transferable> => {
+  if (transfer.some(isGone)) throw new Error("an ArrayBuffer that has been moved before")
+  return transfer
+}
+
 const isGone = (value: unknown): boolean => {
   if (!(value instanceof ArrayBuffer) || value.byteLength > 0) return false
   try {

@@ -10,13 +10,13 @@ import { durationOf, isSize } from "./options.ts"
 import type { Part } from "./threadProtocol.ts"
 
 /** One part of the traffic, by its Schema; what it fails with is why it refused. */
-export interface Coder {
+interface Coder {
   readonly encode: (value: unknown) => Effect.Effect<unknown, string>
   readonly decode: (value: unknown) => Effect.Effect<unknown, string>
 }
 
 /** Parts without one cross as they are. */
-export type Coders = { readonly [part in Part]?: Coder }
+type Coders = { readonly [part in Part]?: Coder }
 
 /** What `HerdThread.gopher` works with. */
 export interface GopherSettings {
@@ -27,7 +27,8 @@ export interface GopherSettings {
   readonly startTimeout: Duration.Duration
   readonly maxCrashes: number
   readonly resourceLimits: ResourceLimits | undefined
-  readonly execArgv: ReadonlyArray<string>
+  /** Without them a thread inherits the process's; given, Node refuses those that are of the whole process. */
+  readonly execArgv: ReadonlyArray<string> | undefined
   readonly env: Readonly<Record<string, string | undefined>> | undefined
 }
 
@@ -89,16 +90,13 @@ export const gopherSettings = <In, Out, E>(url: URL, options: Options<In, Out, E
     execArgv: options.execArgv,
     env: options.env
   }))
-  const { env, execArgv = process.execArgv, maxCrashes = 3, resourceLimits, startTimeout = "30 seconds" } = given
+  const { env, execArgv, maxCrashes = 3, resourceLimits, startTimeout = "30 seconds" } = given
   const { schema, terminateAfter = "1 second", transfer } = given
   checkNow(optional(isFunction)(transfer), "transfer", "a function", transfer)
   checkNow(isSize(maxCrashes, Number.MAX_SAFE_INTEGER) && maxCrashes > 0, "maxCrashes", "an integer from 1", maxCrashes)
   checkNow(optional(isObject)(resourceLimits), "resourceLimits", "an object", resourceLimits)
-  const isList = holds(
-    (list) => Array.isArray(list) && list.every((argument) => typeof argument === "string"),
-    execArgv
-  )
-  checkNow(isList, "execArgv", "an array of strings", execArgv)
+  const isList = (list: unknown) => Array.isArray(list) && list.every((argument) => typeof argument === "string")
+  checkNow(optional(isList)(execArgv), "execArgv", "an array of strings", execArgv)
   const isEnv = (value: unknown) => isObject(value) && Object.values(value).every(isStringOrMissing)
   checkNow(optional(isEnv)(env), "env", "an object of strings", env)
   return {
@@ -109,7 +107,7 @@ export const gopherSettings = <In, Out, E>(url: URL, options: Options<In, Out, E
     startTimeout: durationOr("startTimeout", startTimeout, "a duration of more than 0", Duration.greaterThan(0)),
     maxCrashes,
     resourceLimits: resourceLimits && readNow(resourceLimits, (limits) => ({ ...limits }), "resourceLimits"),
-    execArgv: Array.from(execArgv),
+    execArgv: execArgv && Array.from(execArgv),
     env: env && { ...env }
   }
 }

@@ -60,7 +60,7 @@ export interface CrossedCause {
 }
 
 /** What a unit came to: a tuple, too. */
-export type Succeeded = readonly [seq: number, value: unknown]
+type Succeeded = readonly [seq: number, value: unknown]
 
 /** How a unit ended otherwise. */
 export type Failed =

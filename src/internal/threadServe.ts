@@ -62,9 +62,10 @@ class Server<In, Out, E, R> {
   private readonly data: ThreadData
   private running: { readonly seq: number; readonly fiber: Fiber.RuntimeFiber<unknown, unknown> } | undefined =
     undefined
-  /** What the Layer provides, and what the herd's fiber passes on. */
+  /** What the Layer provides. */
   private provided: Runtime.Runtime<R> | undefined = undefined
-  private runtime: Runtime.Runtime<R> | undefined = undefined
+  /** Runs a unit with that, and with what the herd's fiber passes on. */
+  private fork: (<A, E1>(effect: Effect.Effect<A, E1, R>) => Fiber.RuntimeFiber<A, E1>) | undefined = undefined
 
   constructor(process: Process<In, Out, E, R>, settings: ServeSettings<R>, port: MessagePort, data: ThreadData) {
     this.process = process
@@ -75,7 +76,8 @@ class Server<In, Out, E, R> {
 
   start(): void {
     const life = Effect.gen(this, function*() {
-      this.runtime = this.provided = yield* Layer.toRuntime(this.settings.layer)
+      this.provided = yield* Layer.toRuntime(this.settings.layer)
+      this.fork = Runtime.runFork(this.provided)
       yield* Effect.addFinalizer(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running.fiber))
       // Not before the module has been evaluated: it may yet fail.
       yield* Effect.yieldNow()
@@ -102,14 +104,14 @@ class Server<In, Out, E, R> {
 
   private begin([seq, body, id, attempt, priority, context]: Run): void {
     Atomics.store(this.data.shared, BEGUN, seq)
-    if (this.provided === undefined || this.runtime === undefined) {
+    if (this.provided === undefined || this.fork === undefined) {
       throw new Error("expected a unit to come after the thread was ready, got one before")
     }
-    if (context !== undefined) this.runtime = runtimeIn(this.provided, context)
+    if (context !== undefined) this.fork = Runtime.runFork(runtimeIn(this.provided, context))
     const effect = this.attempt({ id, body, attempt, priority })
     // There is nothing to run.
     if (Exit.isExit(effect) && Exit.isSuccess(effect)) return this.succeeded(seq, effect.value)
-    const fiber = Runtime.runFork(this.runtime)(effect)
+    const fiber = this.fork(effect)
     this.running = { seq, fiber }
     fiber.addObserver((exit) => {
       this.running = undefined

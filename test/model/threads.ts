@@ -16,7 +16,7 @@ let ever = 0
 /** What goes on in the threads of one herd, so that the test can wait until nothing does. */
 export class Threads {
   /** Threads that are starting or ending. */
-  private changing = 0
+  private readonly changing = new Set<object>()
   /** Units that have started, and neither ended nor said that they wait. */
   private readonly transit = new Set<number>()
   private readonly channel: BroadcastChannel
@@ -48,12 +48,16 @@ export class Threads {
 
   /** A thread of a gopher's own. */
   readonly gopher: Effect.Effect<InThread, never, Scope.Scope | Gopher.Gopher> = Effect.gen(this, function*() {
-    this.changing++
-    yield* Effect.addFinalizer(() => Effect.sync(() => this.changing--))
-    const inThread = yield* this.acquire
-    this.changing--
-    // The first to run, as the other is the last.
-    yield* Effect.addFinalizer(() => Effect.sync(() => this.changing++))
+    const { acquire, changing } = this
+    const thread = {}
+    yield* Effect.acquireRelease(
+      Effect.sync(() => changing.add(thread)),
+      () => Effect.sync(() => changing.delete(thread))
+    )
+    const inThread = yield* acquire
+    changing.delete(thread)
+    // The first finalizer to run, as the other is the last.
+    yield* Effect.addFinalizer(() => Effect.sync(() => changing.add(thread)))
     return inThread
   })
 
@@ -76,7 +80,7 @@ export class Threads {
   async still(threads: () => number): Promise<void> {
     const end = performance.now() + 5_000
     const patient = () => performance.now() < end
-    while (patient() && (this.changing > 0 || this.transit.size > 0)) await turn()
+    while (patient() && (this.changing.size > 0 || this.transit.size > 0)) await turn()
     this.pongs = 0
     this.say({ ping: ++this.pings })
     while (patient() && this.pongs < threads()) await turn()
