@@ -97,11 +97,11 @@ export class Thread {
   private greeted(theirs: ReadonlyArray<Part>): Exit.Exit<void, unknown> {
     const named = (parts: ReadonlyArray<Part>) => parts.length === 0 ? "none" : parts.join(", ")
     const ours = PARTS.filter((part) => this.settings.coders[part] !== undefined)
-    return named(ours) === named(theirs)
-      ? Exit.void
-      : Exit.fail(
-        new Error(`expected the same Schemas in gopher and in serve, got ${named(ours)} and ${named(theirs)}`)
-      )
+    if (named(ours) === named(theirs)) return Exit.void
+    const differ = new Error(
+      `expected the same Schemas in gopher and in serve, got ${named(ours)} and ${named(theirs)}`
+    )
+    return Exit.fail<unknown>(differ)
   }
 
   private answered(seq: number, answer: Answer): void {
