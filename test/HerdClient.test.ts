@@ -460,6 +460,7 @@ describe("gofherd/HerdClient", () => {
       "src/HerdClient.ts",
       "src/HerdError.ts",
       "src/internal/check.ts",
+      "src/internal/crash.ts",
       "src/internal/show.ts",
       "src/internal/token.ts"
     ])
