@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs"
-import { createRequire } from "node:module"
+// Whole, since bundles often declare a `createRequire` of their own.
+import * as nodeModule from "node:module"
 import { fileURLToPath, pathToFileURL } from "node:url"
 
 /** What a TypeScript module is called once it is built. */
@@ -25,7 +26,7 @@ const tsxOf = (execArgv: ReadonlyArray<string>): URL | undefined => {
     const [flag, value = execArgv[n + 1] ?? ""] = argument.split("=", 2)
     if (flag !== "--import" && flag !== "--loader") continue
     const path = value === "tsx" || value === "tsx/esm"
-      ? pathToFileURL(createRequire(pathToFileURL(`${process.cwd()}/`)).resolve(value)).href
+      ? pathToFileURL(nodeModule.createRequire(pathToFileURL(`${process.cwd()}/`)).resolve(value)).href
       : value
     const dist = /^file:.*\/tsx\/dist\//.exec(path)
     if (dist !== null) return new URL("esm/api/index.mjs", dist[0])
