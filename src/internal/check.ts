@@ -39,6 +39,19 @@ export const checkNow = (ok: boolean, option: string, expected: string, value: u
 /**
  * @internal
  */
+export const isFunction = (value: unknown): boolean => typeof value === "function"
+
+/**
+ * Is it so, or is there nothing?
+ *
+ * @internal
+ */
+export const optional = (is: (value: unknown) => boolean) => (value: unknown): boolean =>
+  value === undefined || holds(is, value)
+
+/**
+ * @internal
+ */
 export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
 const unreadable = (error: unknown, option = "options"): InvalidOption =>

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { CommonOptions, Options, Process } from "../Herd.ts"
 import { InvalidOption } from "../HerdError.ts"
-import { check, holds, isName, isObject, read } from "./check.ts"
+import { check, holds, isFunction, isName, isObject, optional, read } from "./check.ts"
 import type { Acquire } from "./gopher.ts"
 import { show } from "./show.ts"
 
@@ -36,9 +36,12 @@ export interface Settings<In, Out, E, R>
 export const isSize = (value: unknown, maxSize: number): value is number =>
   Number.isInteger(value) && (value as number) >= 0 && (value as number) <= maxSize
 
-const isFunction = (value: unknown) => typeof value === "function"
-
-const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || is(value)
+/**
+ * Is it an integer from 1?
+ *
+ * @internal
+ */
+export const isCount = (value: unknown): value is number => isSize(value, Number.MAX_SAFE_INTEGER) && value > 0
 
 /** Effect takes what is no number, and what is negative, for 0. */
 const isNatural = (value: unknown): boolean => {
@@ -83,7 +86,7 @@ export const validate = <In, Out, E, R, RS, RC>(
     }))
     const { capacity = 1024, gracePeriod = 0, maxSize = 10_000, name = defaultName, size = 1, tracing = false } = given
     yield* check(isName(name), "name", `a string that is not empty, ".", ".." or malformed Unicode`, name)
-    yield* check(isSize(maxSize, Number.MAX_SAFE_INTEGER) && maxSize > 0, "maxSize", "an integer from 1", maxSize)
+    yield* check(isCount(maxSize), "maxSize", "an integer from 1", maxSize)
     yield* check(isSize(size, maxSize), "size", `an integer from 0 to ${maxSize}`, size)
     yield* check(isSize(capacity, Number.MAX_SAFE_INTEGER), "capacity", "an integer from 0", capacity)
 
@@ -93,14 +96,14 @@ export const validate = <In, Out, E, R, RS, RC>(
       ? undefined
       : (yield* read(outcomes, ({ capacity = 1024 }) => capacity, "outcomes"))
     yield* check(
-      buffer === undefined || isSize(buffer, Number.MAX_SAFE_INTEGER) && buffer > 0,
+      optional(isCount)(buffer),
       "outcomes.capacity",
       "an integer from 1",
       buffer
     )
 
     const worker = yield* workerOf(given)
-    yield* check(holds(optional(Schedule.isSchedule), given.retry), "retry", "a Schedule", given.retry)
+    yield* check(optional(Schedule.isSchedule)(given.retry), "retry", "a Schedule", given.retry)
     for (const option of ["onSuccess", "onRetry", "onFailure"] as const) {
       yield* check(optional(isFunction)(given[option]), option, "a function", given[option])
     }

@@ -7,8 +7,8 @@ import { type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
-import type { GopherSettings } from "./threadOptions.ts"
-import { BEGUN, KEY, PARTS, SERVING } from "./threadProtocol.ts"
+import { codedParts, type GopherSettings } from "./threadOptions.ts"
+import { BEGUN, KEY, SERVING } from "./threadProtocol.ts"
 import type { Failed, FiberContext, Part, Run, ThreadData, ToHerd, ToThread } from "./threadProtocol.ts"
 
 /**
@@ -96,7 +96,7 @@ export class Thread {
 
   private greeted(theirs: ReadonlyArray<Part>): Exit.Exit<void, unknown> {
     const named = (parts: ReadonlyArray<Part>) => parts.length === 0 ? "none" : parts.join(", ")
-    const ours = PARTS.filter((part) => this.settings.coders[part] !== undefined)
+    const ours = codedParts(this.settings.coders)
     if (named(ours) === named(theirs)) return Exit.void
     const differ = new Error(
       `expected the same Schemas in gopher and in serve, got ${named(ours)} and ${named(theirs)}`

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs"
 // Whole, since bundles often declare a `createRequire` of their own.
 import * as nodeModule from "node:module"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { pathToFileURL } from "node:url"
 
 /** What a TypeScript module is called once it is built. */
 const built: Readonly<Record<string, string>> = { ".ts": ".js", ".tsx": ".js", ".mts": ".mjs", ".cts": ".cjs" }
@@ -45,7 +45,7 @@ export const entryOf = (
 ): { readonly entry: string | URL; readonly eval: boolean } => {
   const file = fileOf(url)
   const tsx = /\.[cm]?tsx?$/.test(file.pathname) ? tsxOf(execArgv) : undefined
-  if (tsx === undefined) return { entry: file.protocol === "file:" ? fileURLToPath(file) : file, eval: false }
+  if (tsx === undefined) return { entry: file, eval: false }
   const [api, module] = [tsx, file].map(({ href }) => JSON.stringify(href))
   return { entry: `import(${api}).then(({ register }) => { register(); return import(${module}) })`, eval: true }
 }

@@ -232,11 +232,10 @@ const cloneable = (value: unknown): unknown =>
 
 /** A line that was written in the thread, as if it were written here. */
 const logged = ({ annotations, cause, level, message, spans }: Extract<ToHerd, { readonly type: "log" }>) => {
-  const logLevel = LogLevel.allLevels.find(({ _tag }) => _tag === level) ?? LogLevel.Info
   const parts = message.map(crossed)
   const causes = causeOf(cause.failures.map(crossed), cause.defects.map(crossed), cause.interrupted)
   return log(
-    Effect.logWithLevel(logLevel, ...parts, ...(Cause.isEmpty(causes) ? [] : [causes])).pipe(
+    Effect.logWithLevel(LogLevel.fromLiteral(level), ...parts, ...(Cause.isEmpty(causes) ? [] : [causes])).pipe(
       Effect.annotateLogs(Object.fromEntries(annotations)),
       Effect.locally(
         FiberRef.currentLogSpan,

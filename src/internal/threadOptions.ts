@@ -5,9 +5,9 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { ResourceLimits, Transferable } from "node:worker_threads"
 import type { Options, ServeOptions } from "../HerdThread.ts"
-import { checkNow, holds, isObject, readNow } from "./check.ts"
-import { durationOf, isSize } from "./options.ts"
-import type { Part } from "./threadProtocol.ts"
+import { checkNow, holds, isFunction, isObject, optional, readNow } from "./check.ts"
+import { durationOf, isCount } from "./options.ts"
+import { type Part, PARTS } from "./threadProtocol.ts"
 
 /** One part of the traffic, by its Schema; what it fails with is why it refused. */
 interface Coder {
@@ -39,10 +39,6 @@ export interface ServeSettings<R> {
   readonly transfer: ((result: unknown) => ReadonlyArray<Transferable>) | undefined
 }
 
-const optional = (is: (value: unknown) => boolean) => (value: unknown) => value === undefined || holds(is, value)
-
-const isFunction = (value: unknown) => typeof value === "function"
-
 const isStringOrMissing = (value: unknown) => value === undefined || typeof value === "string"
 
 const coderOf = (schema: Schema.Schema.AnyNoContext): Coder => {
@@ -58,14 +54,21 @@ const codersOf = (schema: { readonly [part in Part]?: unknown } | undefined): Co
   if (schema === undefined) return {}
   const given = readNow(schema, ({ body, error, result }) => ({ body, error, result }), "schema")
   const coders: { [part in Part]?: Coder } = {}
-  for (const part of ["body", "result", "error"] as const) {
+  for (const part of PARTS) {
     const value = given[part]
     if (value === undefined) continue
-    if (!holds(Schema.isSchema, value)) checkNow(false, `schema.${part}`, "a Schema", value)
-    else coders[part] = coderOf(value as Schema.Schema.AnyNoContext)
+    checkNow(holds(Schema.isSchema, value), `schema.${part}`, "a Schema", value)
+    coders[part] = coderOf(value as Schema.Schema.AnyNoContext)
   }
   return coders
 }
+
+/**
+ * The parts that cross by a Schema.
+ *
+ * @internal
+ */
+export const codedParts = (coders: Coders): ReadonlyArray<Part> => PARTS.filter((part) => coders[part] !== undefined)
 
 const durationOr = (option: string, value: unknown, least: string, isIn: (duration: Duration.Duration) => boolean) => {
   const duration = durationOf(value)
@@ -93,7 +96,7 @@ export const gopherSettings = <In, Out, E>(url: URL, options: Options<In, Out, E
   const { env, execArgv, maxCrashes = 3, resourceLimits, startTimeout = "30 seconds" } = given
   const { schema, terminateAfter = "1 second", transfer } = given
   checkNow(optional(isFunction)(transfer), "transfer", "a function", transfer)
-  checkNow(isSize(maxCrashes, Number.MAX_SAFE_INTEGER) && maxCrashes > 0, "maxCrashes", "an integer from 1", maxCrashes)
+  checkNow(isCount(maxCrashes), "maxCrashes", "an integer from 1", maxCrashes)
   checkNow(optional(isObject)(resourceLimits), "resourceLimits", "an object", resourceLimits)
   const isList = (list: unknown) => Array.isArray(list) && list.every((argument) => typeof argument === "string")
   checkNow(optional(isList)(execArgv), "execArgv", "an array of strings", execArgv)

@@ -2,6 +2,8 @@
  * What a herd and the thread of one of its gophers say to each other. A thread has one unit at a time; `seq` tells a late
  * answer from that to the unit at hand.
  */
+import type * as LogLevel from "effect/LogLevel"
+
 /** What `workerData` holds for `serve`. A name that nobody else uses: other threads may import a worker module, too. */
 export const KEY = "gofherd/HerdThread"
 
@@ -18,8 +20,8 @@ export const SERVING = 1
 
 /** What crosses of the fiber that a unit is run by. */
 export interface FiberContext {
-  /** The label of the least LogLevel. */
-  readonly level: string
+  /** The least that is logged. */
+  readonly level: LogLevel.Literal
   readonly annotations: ReadonlyArray<readonly [string, unknown]>
   readonly span: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined
 }
@@ -75,7 +77,7 @@ export type ToHerd =
   | { readonly type: "failed"; readonly seq: number; readonly failed: Failed }
   | {
     readonly type: "log"
-    readonly level: string
+    readonly level: LogLevel.Literal
     readonly message: ReadonlyArray<CrossedError>
     readonly cause: CrossedCause
     readonly annotations: ReadonlyArray<readonly [string, unknown]>

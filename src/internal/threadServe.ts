@@ -23,8 +23,8 @@ import { isObject } from "./check.ts"
 import { noEffect } from "./noEffect.ts"
 import { reasonOf, show } from "./show.ts"
 import { crossing, crossingCause } from "./threadError.ts"
-import type { ServeSettings } from "./threadOptions.ts"
-import { BEGUN, KEY, PARTS, SERVING } from "./threadProtocol.ts"
+import { codedParts, type ServeSettings } from "./threadOptions.ts"
+import { BEGUN, KEY, SERVING } from "./threadProtocol.ts"
 import type {
   CrossedCause,
   CrossedError,
@@ -81,7 +81,7 @@ class Server<In, Out, E, R> {
       yield* Effect.addFinalizer(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running.fiber))
       // Not before the module has been evaluated: it may yet fail.
       yield* Effect.yieldNow()
-      this.post({ type: "ready", schemas: PARTS.filter((part) => this.settings.coders[part] !== undefined) })
+      this.post({ type: "ready", schemas: codedParts(this.settings.coders) })
       return yield* Effect.never
     })
     const forwarding = Logger.replace(Logger.defaultLogger, this.forwarder)
@@ -240,13 +240,12 @@ const runtimeIn = <R>(
   { context, fiberRefs, runtimeFlags }: Runtime.Runtime<R>,
   { annotations, level, span }: FiberContext
 ): Runtime.Runtime<R> => {
-  const least = LogLevel.allLevels.find(({ _tag }) => _tag === level) ?? LogLevel.Info
   const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => (refs: FiberRefs.FiberRefs) =>
     FiberRefs.updateAs(refs, { fiberId: FiberId.none, fiberRef, value })
   return Runtime.make({
     context: span === undefined ? context : Context.add(context, Tracer.ParentSpan, Tracer.externalSpan(span)),
     fiberRefs: fiberRefs.pipe(
-      set(FiberRef.currentMinimumLogLevel, least),
+      set(FiberRef.currentMinimumLogLevel, LogLevel.fromLiteral(level)),
       set(FiberRef.currentLogAnnotations, HashMap.fromIterable(annotations))
     ),
     runtimeFlags
