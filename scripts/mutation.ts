@@ -35,7 +35,9 @@ const parts: Readonly<Record<string, Part>> = {
       "src/HerdMetrics.ts",
       ..."attempts backlog changes check condition crew fifo forks gopher heap herd history intake isolation job log"
         .split(" ").map((name) => `src/internal/${name}.ts`),
-      ..."names noEffect options outcome outcomes retry round show steadyTime stream tally turn unread".split(" ")
+      ..."names noEffect options outcome outcomes resources retry round show steadyTime stream tally turn unread".split(
+        " "
+      )
         .map((name) => `src/internal/${name}.ts`)
     ],
     tests: [

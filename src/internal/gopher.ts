@@ -1,4 +1,3 @@
-import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -6,13 +5,14 @@ import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
-import { Gopher as GopherTag, type ReplaceOptions } from "../Gopher.ts"
+import { Gopher as GopherTag } from "../Gopher.ts"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
 import { Nothing } from "./backlog.ts"
 import { InitialRefs } from "./isolation.ts"
 import type { Job, Unit } from "./job.ts"
+import type { Resources } from "./resources.ts"
 import { show } from "./show.ts"
 
 /**
@@ -70,16 +70,8 @@ export interface Host<In, Out, E, R> {
   wants(gopher: Gopher<In, Out, E>): boolean
   /** The gopher has nothing to do and would be woken; `false` if it should look again. */
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean
-  /** The resource is broken. */
-  replace(gopher: Gopher<In, Out, E>, options: ReplaceOptions | undefined): Effect.Effect<void>
-  /** It was broken before it got the unit. */
-  putBack(gopher: Gopher<In, Out, E>): Effect.Effect<never>
-  /** The resource was acquired. */
-  acquired(): void
-  /** The resource could not be acquired, so many times in a row, and will be tried again after the delay. */
-  acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void>
-  /** What was acquired, perhaps in part, could not be released. */
-  releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void>
+  /** Of gophers that own one. */
+  readonly resources: Resources<In, Out, E>
 }
 
 /**
@@ -111,12 +103,13 @@ export const liveWith = <In, Out, E, R>(
   gopher: Gopher<In, Out, E>,
   acquire: Acquire<In, Out, E, R>
 ): Effect.Effect<void, never, R> => {
+  const { resources } = host
   const provided = Effect.provideService(acquire, GopherTag, {
-    replace: (options) => host.replace(gopher, options),
-    putBack: host.putBack(gopher)
+    replace: (options) => resources.replace(gopher, options),
+    putBack: resources.putBack(gopher)
   })
   const life = Effect.flatMap(Effect.flatMap(provided, asProcess), (process) => {
-    host.acquired()
+    resources.acquired()
     const children = gopher.fiber?.children ?? Effect.succeed([])
     return Effect.flatMap(children, (own) => {
       gopher.own = own
@@ -127,7 +120,7 @@ export const liveWith = <In, Out, E, R>(
     Scope.make(),
     (scope) => Scope.extend(life, scope),
     // Not a reason to end: a gopher whose acquiring failed too would follow at once, and so on.
-    (scope, exit) => Effect.catchAllCause(Scope.close(scope, exit), (cause) => host.releaseFailed(cause))
+    (scope, exit) => Effect.catchAllCause(Scope.close(scope, exit), (cause) => resources.releaseFailed(cause))
   )
   const once = Effect.matchCause(scoped, {
     onSuccess: () => Option.none(),
@@ -138,7 +131,7 @@ export const liveWith = <In, Out, E, R>(
     Effect.flatMap(once, (failed) => {
       if (Option.isNone(failed)) return Effect.void
       const delay = backoff(failures)
-      const waiting = Effect.zipRight(host.acquireFailed(failed.value, failures, delay), Effect.sleep(delay))
+      const waiting = Effect.zipRight(resources.acquireFailed(failed.value, failures, delay), Effect.sleep(delay))
       return Effect.zipRight(waiting, again(failures + 1))
     })
   return gopher.breaks === 0 ? again(1) : Effect.zipRight(Effect.sleep(backoff(gopher.breaks)), again(1))

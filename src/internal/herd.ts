@@ -1,4 +1,4 @@
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -11,7 +11,6 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { ReplaceOptions } from "../Gopher.ts"
 import type { Herd, HerdHistory, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
 import type { HerdClosed } from "../HerdError.ts"
 import { InvalidOption, InvalidSize } from "../HerdError.ts"
@@ -35,7 +34,8 @@ import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
-import { cut, reasonOf, show } from "./show.ts"
+import { Resources } from "./resources.ts"
+import { cutId, show } from "./show.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
@@ -47,18 +47,8 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
   throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
 }
 
-/** The same. */
-const maxCrashesOf = (options: ReplaceOptions | undefined): number => {
-  if (options === undefined) return Infinity
-  const { maxCrashes } = readNow(options, ({ maxCrashes }) => ({ maxCrashes }))
-  if (maxCrashes === undefined) return Infinity
-  if (isSize(maxCrashes, Number.MAX_SAFE_INTEGER) && maxCrashes > 0) return maxCrashes
-  throw new InvalidOption({ option: "maxCrashes", expected: "an integer from 1", given: show(maxCrashes) })
-}
-
-/** How many ids of units that were left over are logged, and how much of each: they may be of any length. */
+/** How many ids of units that were left over are logged. */
 const LOGGED_IDS = 10
-const LONGEST_ID = 100
 
 /**
  * The parts of a herd put together, behind the public interface. All state is plain and synchronous, since there is one
@@ -74,6 +64,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   private readonly runtime: Runtime.Runtime<R>
   readonly backlog: Backlog<In, Out, E>
   private readonly crew: Crew<In, Out, E>
+  readonly resources: Resources<In, Out, E>
   readonly turn: Turn
   private readonly tally: Tally
   private readonly past = new History()
@@ -140,6 +131,12 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
         this.attempts.abandoned(gopher, exit)
       },
       askForTurn: () => turn.begin()
+    })
+    this.resources = new Resources({
+      crew: this.crew,
+      tally: this.tally,
+      turn,
+      log: (level, message, cause) => this.log(level, message, cause)
     })
   }
 
@@ -299,55 +296,6 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     return this.crew.park(gopher, wake, this.backlog.available > 0)
   }
 
-  replace(gopher: Gopher<In, Out, E>, options: ReplaceOptions | undefined): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      gopher.maxCrashes = Math.min(gopher.maxCrashes, maxCrashesOf(options))
-      return this.replaceNow(gopher)
-    })
-  }
-
-  putBack(gopher: Gopher<In, Out, E>): Effect.Effect<never> {
-    return Effect.suspend(() => {
-      const replacing = this.replaceNow(gopher)
-      if (gopher.work !== undefined && gopher.finish === undefined) {
-        gopher.putBack = true
-        this.crew.interrupt(gopher)
-      }
-      return Effect.zipRight(replacing, Effect.never)
-    })
-  }
-
-  private replaceNow(gopher: Gopher<In, Out, E>): Effect.Effect<void> {
-    const unit = gopher.work === undefined ? "" : ` at unit ${cut(gopher.work.id, LONGEST_ID, "…")}`
-    const news = this.crew.replaces(gopher)
-    this.crew.replace(gopher)
-    if (!news) return Effect.void
-    this.tally.replaced()
-    this.turn.begin()
-    return this.log(LogLevel.Info, `a gopher is replaced, since its resource broke${unit}`)
-  }
-
-  acquired(): void {
-    this.reported = undefined
-  }
-
-  acquireFailed(cause: Cause.Cause<never>, failures: number, delay: Duration.Duration): Effect.Effect<void> {
-    this.tally.acquireFailed()
-    const when = `next attempt in ${Duration.format(delay)}`
-    // Told once: of all gophers, and of all attempts until one has succeeded.
-    const reason = reasonOf(Cause.squash(cause))
-    const level = reason === this.reported ? LogLevel.Debug : LogLevel.Warning
-    this.reported = reason
-    return this.log(level, `a gopher failed to acquire its resource, ${failures} in a row, ${when}`, cause)
-  }
-
-  releaseFailed(cause: Cause.Cause<never>): Effect.Effect<void> {
-    return this.log(LogLevel.Warning, "a gopher failed to release its resource", cause)
-  }
-
-  /** Why acquiring failed last, if it has not succeeded since. */
-  private reported: string | undefined = undefined
-
   private lifeOf(gopher: Gopher<In, Out, E>): Effect.Effect<void, never, R> {
     const { worker } = this.settings
     return worker.gopher === undefined ? live(this, gopher, worker.process) : liveWith(this, gopher, worker.gopher)
@@ -459,7 +407,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     const waiting = this.attempts.interruptAll(LOGGED_IDS)
     this.checkEnd()
     if (left > 0) {
-      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map((id) => cut(id, LONGEST_ID, "…")).join(", ")
+      const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map((id) => cutId(id)).join(", ")
       yield* this.log(
         LogLevel.Warning,
         `stopped with ${left} units left over, now interrupted: ${ids}${left > LOGGED_IDS ? ", …" : ""}`

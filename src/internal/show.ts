@@ -36,6 +36,13 @@ export const cut = (text: string, longest: number, mark: string): string =>
   // No half of a character at the cut.
   text.length > longest ? `${text.slice(0, longest - mark.length).replace(/[\ud800-\udbff]$/, "")}${mark}` : text
 
+/**
+ * A unit's id as the log has it: it may be of any length.
+ *
+ * @internal
+ */
+export const cutId = (id: string): string => cut(id, 100, "…")
+
 const textOf = (value: unknown): string => {
   const text = jsonOf(saidBy(value) ?? value)
   if (value instanceof Error) return text ?? "an Error"
