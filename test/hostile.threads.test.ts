@@ -119,13 +119,15 @@ describe("a hostile argument", () => {
 })
 
 describe("a hostile value", () => {
+  const makeHerd = Effect.suspend(() => Herd.make({ gopher: HerdThread.gopher<typeof thread>(worker("thread")) })).pipe(
+    Logger.withMinimumLogLevel(LogLevel.None)
+  )
+
   it.scopedLive(
     "as a body or in one crosses, or is InvalidMessage, and the herd goes on",
     () =>
       Effect.gen(function*() {
-        const herd = yield* Herd.make({ gopher: HerdThread.gopher<typeof thread>(worker("thread")) }).pipe(
-          Logger.withMinimumLogLevel(LogLevel.None)
-        )
+        const herd = yield* makeHerd
         for (const kind of kinds) {
           for (const body of [{ do: "double", n: hostile[kind]() }, hostile[kind]()]) {
             const exit = yield* Effect.exit(Effect.timeout(herd.run(body as never), "5 seconds"))
@@ -145,9 +147,7 @@ describe("a hostile value", () => {
     "that a unit in a thread fails, dies or ends with comes back, or is told of, and the herd goes on",
     () =>
       Effect.gen(function*() {
-        const herd = yield* Herd.make({ gopher: HerdThread.gopher<typeof thread>(worker("thread")) }).pipe(
-          Logger.withMinimumLogLevel(LogLevel.None)
-        )
+        const herd = yield* makeHerd
         for (const how of ["succeed", "fail", "die", "throw", "return", "log"] as const) {
           for (const value of ["a Proxy that throws", "an Error whose members throw", "getters that throw"] as const) {
             const exit = yield* Effect.exit(Effect.timeout(herd.run({ do: "be hostile", how, value }), "5 seconds"))

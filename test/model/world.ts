@@ -21,6 +21,7 @@ import {
 } from "effect"
 import { Gopher, Herd, type HerdError, HerdMetrics, type Outcome, type Work } from "gofherd"
 import type { Unit } from "../fixtures/threadModel.ts"
+import { attempted, endOfWait } from "./attempt.ts"
 import { holds, same, sameFields } from "./check.ts"
 import { type Attempt, type Config, type End, goesBack, type Plan } from "./commands.ts"
 import { Threads } from "./threads.ts"
@@ -220,24 +221,14 @@ export class World {
     plan: Plan
   ): Effect.Effect<number, Failure> {
     switch (attempt) {
-      case "succeed":
-        return Effect.succeed(n)
-      case "fail":
-        return Effect.fail("no")
-      case "die":
-        return Effect.die("died")
-      case "interrupt itself":
-        return Effect.interrupt
-      case "wait":
-        return this.wait(n)
-      case "hold":
-        return Effect.uninterruptible(this.wait(n))
       case "break":
         return Effect.zipRight(self?.replace(this.config.gopher) ?? Effect.void, Effect.fail("no" as const))
       case "go back":
         if (self === undefined || this.wentBack.has(n) || !goesBack(this.config, plan)) return Effect.succeed(n)
         this.wentBack.add(n)
         return self.putBack
+      default:
+        return attempted(n, attempt, this.wait(n))
     }
   }
 
@@ -288,8 +279,7 @@ export class World {
       this.inside.delete(n)
       return this.threads.finish(n, as)
     }
-    const exit = as === "succeed" ? Exit.succeed(n) : as === "fail" ? Exit.fail("no" as const) : Exit.die("died")
-    Deferred.unsafeDone(gate, exit)
+    Deferred.unsafeDone(gate, endOfWait(n, as))
   }
 
   /** The resource of this gopher breaks. */
