@@ -256,6 +256,24 @@ describe("the figures of the README", () => {
     }
   })
 
+  it("of threads are those, too, each in the row of its pool", () => {
+    const threads = readme.split("\n### When threads pay")[1]?.split("\n## ")[0] ?? ""
+    const [header = [], , ...rows] =
+      threads.split("\n\n").find((part) => part.startsWith("|"))?.split("\n").map(cells) ?? []
+    const pools = header.slice(1, -1)
+    assert.strictEqual(pools.length, 3)
+    assert.strictEqual(rows.length, 3)
+    for (const [of = "", ...figures] of rows) {
+      const [suiteName, column = ""] = figures[pools.length]?.replaceAll("`", "").split(": ") ?? []
+      const suite = results.suites.find(({ name }) => name === suiteName)
+      pools.forEach((pool, i) => {
+        const isOf = (name: string) => name === pool || name.split(".")[0] === pool.split(",")[0]
+        const value = suite?.rows.find(({ name }) => isOf(name))?.values[suite.columns.indexOf(column)] ?? NaN
+        assert.isTrue(agree(figures[i]?.split(" ")[0] ?? "", value), `${of}, ${pool}: ${figures[i]}, measured ${value}`)
+      })
+    }
+  })
+
   it("name the row, in the second table, that the benchmark has", () => {
     const [, , ...rows] = section.split("\n\n").find((part) => part.startsWith("| also"))?.split("\n").map(cells) ?? []
     assert.isAtLeast(rows.length, 6)
