@@ -189,6 +189,9 @@ export type Error<M extends AnyModule> = Types.Covariant.Type<M["default"][TypeI
  *   thread had not begun is put back.
  * - **A thread that can't start** is `ThreadNotStarted`: warned of once, and tried again with a growing delay, while the units wait.
  *
+ * What is put around the process that it yields (`Effect.map(HerdThread.gopher(…), (process) => …)`), such as a timeout or log annotations,
+ * may run several units in the thread at a time.
+ *
  * The module is found where the URL says; if it is not there, as `.js` for `.ts` (after a build) or the other way round.
  * Where this process runs by tsx, its threads do.
  *

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { type Context, Deferred, Effect, Exit, Fiber, LogLevel, Metric, Schedule, TestClock } from "effect"
+import { type Context, Deferred, Effect, Exit, Fiber, LogLevel, Metric, Schedule, Stream, TestClock } from "effect"
 import { Gopher, Herd, HerdError, HerdMetrics } from "gofherd"
 import { makeLogs } from "./utils/logs.ts"
-import { turns } from "./utils/stage.ts"
+import { scoped, turns } from "./utils/stage.ts"
 
 type Self = Context.Tag.Service<Gopher.Gopher>
 
@@ -189,22 +189,41 @@ describe("Gopher.replace", () => {
       assert.strictEqual(yield* herd.run(5), 5)
     }))
 
-  it.scoped("counts for maxCrashes only gophers that broke, and keeps to the smallest that was said", () =>
+  it.scoped("counts for maxCrashes only gophers that broke", () =>
     Effect.gen(function*() {
-      const { gopher, self } = makeGophers()
+      const { gopher } = makeGophers()
       let attempts = 0
       const herd = yield* Herd.make({
         gopher: gopher((_, self) => (_: void) =>
-          ++attempts <= 3 ? Effect.fail("no") : Effect.zipRight(self.replace({ maxCrashes: 1 }), Effect.never)
+          ++attempts <= 3 ? Effect.fail("no") : Effect.zipRight(self.replace({ maxCrashes: 2 }), Effect.fail("broken"))
         ),
         retry: Schedule.forever
       })
-      const caller = yield* Effect.fork(Effect.exit(herd.run()))
-      yield* turns
-      assert.strictEqual(attempts, 4)
-      yield* self(1).replace()
-      yield* Fiber.interrupt(caller)
-      assert.strictEqual((yield* herd.state).interrupted, 1)
+      const caller = yield* Effect.fork(Effect.flip(herd.run()))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual(yield* Fiber.join(caller), "broken")
+      assert.strictEqual(attempts, 5)
+    }))
+
+  it.scoped("keeps to the smallest maxCrashes that was said, and to it for that unit only", () =>
+    Effect.gen(function*() {
+      const { gopher } = makeGophers()
+      let attempts = 0
+      const herd = yield* Herd.make({
+        gopher: gopher((_, self) => (maxCrashes: ReadonlyArray<number | undefined>) => {
+          attempts++
+          const breaking = Effect.forEach(maxCrashes, (maxCrashes) => self.replace({ maxCrashes }))
+          return Effect.zipRight(breaking, Effect.fail("broken"))
+        }),
+        retry: Schedule.recurs(4)
+      })
+      for (const [said, expected] of [[[3, 2, 9, undefined], 2], [[undefined], 5], [[3], 3]] as const) {
+        attempts = 0
+        const caller = yield* Effect.fork(Effect.flip(herd.run(said)))
+        yield* TestClock.adjust("10 minutes")
+        yield* Fiber.join(caller)
+        assert.strictEqual(attempts, expected)
+      }
     }))
 
   it.scoped("says nothing new of a gopher that is going anyway, and nothing at all of one that is gone", () => {
@@ -336,19 +355,45 @@ describe("Gopher.putBack", () => {
       assert.deepStrictEqual(events, ["+1", "finalized", "-1", "+2"])
     }))
 
-  it.scoped("does not put back a unit that was cancelled meanwhile, or whose scope closes (G10, G11)", () =>
+  /** A unit that is put back, once its finalizer may end. */
+  const lingering = Effect.gen(function*() {
+    const { gopher, self } = makeGophers()
+    const gate = yield* Deferred.make<void>()
+    const { close, herd } = yield* scoped(
+      Herd.make({ gopher: gopher(() => (_: void) => Effect.onInterrupt(Effect.never, () => Deferred.await(gate))) })
+    )
+    const putBack = Effect.forkDaemon(Effect.suspend(() => self(1).putBack))
+    return { close, herd, putBack: Effect.zipRight(putBack, turns), open: Deferred.succeed(gate, undefined) }
+  })
+
+  it.scoped("does not put back a unit that was cancelled meanwhile (G11)", () =>
     Effect.gen(function*() {
-      const { gopher, self } = makeGophers()
-      const herd = yield* Herd.make({ gopher: gopher(() => (_: void) => Effect.uninterruptible(turns)) })
+      const { close, herd, open, putBack } = yield* lingering
       const caller = yield* Effect.fork(herd.run())
       yield* turns
-      yield* Effect.fork(herd.run())
+      yield* putBack
+      yield* Fiber.interruptFork(caller)
+      // If it waited again, it would now wait for ever.
+      yield* herd.pause
+      yield* open
+      yield* Fiber.await(caller)
+      const { interrupted, queued, running } = yield* herd.state
+      assert.deepStrictEqual([interrupted, queued, running], [1, 0, 0])
+      yield* close
+    }))
+
+  it.scoped("does not put back a unit whose scope closes: it was interrupted in its first attempt (G10)", () =>
+    Effect.gen(function*() {
+      const { close, herd, open, putBack } = yield* lingering
+      yield* herd.send()
       yield* turns
-      yield* Effect.fork(self(1).putBack)
-      yield* Fiber.interrupt(caller)
-      yield* after(100)
-      const { accepted, failed, queued, running } = yield* herd.state
-      assert.deepStrictEqual([accepted, failed, queued, running], [2, 0, 0, 0])
+      yield* putBack
+      const closing = yield* Effect.fork(close)
+      yield* turns
+      yield* open
+      yield* Fiber.join(closing)
+      const outcomes = Array.from(yield* Stream.runCollect(herd.outcomes))
+      assert.deepStrictEqual(outcomes.map(({ attempts, status }) => [status, attempts]), [["interrupted", 1]])
     }))
 
   it.scoped("leaves an idle gopher no unit to put back: it is replaced", () =>

@@ -1,20 +1,22 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Either, Exit, Fiber, Layer, Logger, LogLevel, Metric, Option, Schedule } from "effect"
-import { Herd, HerdError, HerdMetrics } from "gofherd"
+import { Gopher, Herd, HerdError, HerdMetrics, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import * as HerdThread from "gofherd/HerdThread"
 import { writeFileSync } from "node:fs"
+import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { pathToFileURL } from "node:url"
 import type * as thread from "./fixtures/thread.ts"
+import type * as threadFailing from "./fixtures/threadFailing.ts"
 import type * as threadSchemas from "./fixtures/threadSchemas.ts"
 import { Order, Refused, schema } from "./fixtures/threadSchemas.ts"
 import { folder } from "./utils/children.ts"
 import { makeLogs as makeLoudLogs } from "./utils/logs.ts"
-import { scoped, until } from "./utils/stage.ts"
+import { scoped, turns, until } from "./utils/stage.ts"
 import { bundledWorkers, liveThreads } from "./utils/threads.ts"
 
-const worker = bundledWorkers("thread", "threadSchemas")
+const worker = bundledWorkers("thread", "threadFailing", "threadSchemas")
 
 type Module = typeof thread
 
@@ -79,7 +81,7 @@ describe("HerdThread.gopher", () => {
       const before = yield* allThreads
       const herd = yield* logs.collect(Herd.make({ gopher: gopher() }))
       yield* herd.run({ do: "double", n: 1 })
-      yield* herd.resize(0)
+      yield* logs.collect(herd.resize(0))
       yield* herd.settled
       assert.strictEqual(yield* allThreads, before)
       assert.include(logs.lines, "DEBUG [-] the Layer is released")
@@ -171,6 +173,46 @@ describe("HerdThread.gopher", () => {
     }))
 })
 
+describe("a thread", () => {
+  it.scopedLive("has the environment and Node's options that it is given, otherwise those of the process", () =>
+    Effect.gen(function*() {
+      const ask = (threads: HerdThread.Options<thread.Task, unknown, unknown>) =>
+        Effect.gen(function*() {
+          const herd = yield* makeHerd({}, threads)
+          return yield* Effect.all([herd.run({ do: "environment", name: "PATH" }), herd.run({ do: "options" })])
+        })
+      assert.deepStrictEqual(yield* ask({}), [process.env["PATH"], process.execArgv])
+      assert.deepStrictEqual(yield* ask({ env: { PATH: "given" }, execArgv: ["--no-warnings"] }), [
+        "given",
+        ["--no-warnings"]
+      ])
+    }))
+
+  it.scopedLive("starts while at most as many of its herd do as there are cores, or two", () =>
+    Effect.gen(function*() {
+      const file = join(yield* folder, "worker.mjs")
+      writeFileSync(file, "setInterval(() => {}, 1000)")
+      const atOnce = Math.max(2, availableParallelism())
+      const before = yield* allThreads
+      const herd = yield* quiet(
+        Herd.make({ gopher: HerdThread.gopher<Module>(pathToFileURL(file)), size: atOnce + 3 })
+      )
+      yield* until(() => liveThreads.size >= before + atOnce)
+      yield* turns
+      assert.strictEqual(yield* allThreads, before + atOnce)
+      yield* herd.resize(0)
+      yield* herd.settled
+      assert.strictEqual(yield* allThreads, before)
+    }))
+
+  it.scopedLive("may use its parentPort for something else, which the herd does not hear", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd()
+      yield* herd.run({ do: "talk" })
+      assert.strictEqual(yield* herd.run({ do: "double", n: 2 }), 4)
+    }))
+})
+
 describe("what crosses to a thread and back", () => {
   it.scopedLive("a failure arrives as an Error with its tag, its message and its fields, and can be retried by its tag (G8)", () =>
     Effect.gen(function*() {
@@ -181,6 +223,9 @@ describe("what crosses to a thread and back", () => {
       assert.deepStrictEqual([_tag, name, tries, at], ["NoLuck", "NoLuck", 3, new Date(7)])
       assert.match((error as Error).stack ?? "", /NoLuck/)
       assert.strictEqual((yield* herd.state).retried, 1)
+      const cycle = yield* Effect.flip(herd.run({ do: "fail with", what: "a cycle" }))
+      assert.instanceOf(cycle, Error)
+      assert.strictEqual((cycle.cause as Error).message, "its own cause")
       const known = yield* Effect.flip(herd.run({ do: "fail with", what: "a cause" }))
       assert.instanceOf(known, TypeError)
       assert.deepStrictEqual([Reflect.get(known as object, "code"), (known as Error).cause], [9, "below"])
@@ -270,6 +315,8 @@ describe("what crosses to a thread and back", () => {
       assert.strictEqual(bytes.byteLength, 0)
       const again = yield* Effect.flip(moved.run({ do: "read", bytes }))
       assert.match(String(again), /^InvalidMessage: expected the body of unit 2 .*moved before/s)
+      const empty = new ArrayBuffer(0)
+      assert.deepStrictEqual(yield* moved.run({ do: "read", bytes: empty }), [])
       const nonsense = yield* makeHerd({ size: 1 }, { transfer: () => ["no buffer"] as never })
       assert.match(String(yield* Effect.flip(nonsense.run({ do: "look" }))), /^InvalidMessage: expected the body/)
       const throwing = yield* makeHerd({ size: 1 }, {
@@ -283,6 +330,16 @@ describe("what crosses to a thread and back", () => {
       )
     }))
 
+  it.scopedLive("what transfer names of a result is moved", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd()
+      assert.strictEqual(yield* herd.run({ do: "keep" }), 3)
+      assert.deepStrictEqual(yield* herd.run({ do: "answer", with: "a buffer" }), {
+        bytes: new Uint8Array([1, 2, 3]).buffer
+      })
+      assert.strictEqual(yield* herd.run({ do: "keep" }), 0)
+    }))
+
   it.scopedLive("parts with a Schema arrive as what they are, validated on the side that gets them", () =>
     Effect.gen(function*() {
       const threads = HerdThread.gopher<typeof threadSchemas>(worker("threadSchemas"), { schema })
@@ -292,7 +349,7 @@ describe("what crosses to a thread and back", () => {
       assert.deepStrictEqual(result, Option.some({ label: "order 4", at }))
       const refused = yield* Effect.flip(herd.run(new Order({ id: -4, at })))
       assert.instanceOf(refused, Refused)
-      assert.strictEqual(refused.id, -4)
+      assert.deepStrictEqual([refused.id, refused.at], [-4, at])
       // It is no Order, and the thread never sees it.
       const body = yield* Effect.flip(herd.run({ id: 0.5, at } as Order, { id: "x" }))
       assert.match(String(body), /^InvalidMessage: expected the body of unit x to cross between threads, got .*Order/s)
@@ -344,6 +401,25 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
       }
     }))
 
+  it.scopedLive("is what is put around a unit, too, and that unit's alone", () =>
+    Effect.gen(function*() {
+      const annotating = Effect.map(
+        gopher(),
+        (process) => (body: thread.Task, work: Work.Work<thread.Task>) =>
+          Effect.annotateLogs(process(body, work), "unit", work.id)
+      )
+      const herd = yield* Herd.make({ gopher: annotating }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+      // What a unit that can't cross has brought has not arrived.
+      assert.instanceOf(
+        yield* Effect.flip(herd.run({ do: "double", n: (() => 1) as never }, { id: "a" })),
+        HerdError.InvalidMessage
+      )
+      for (const id of ["a", "b", "b", "a"]) {
+        const inherited = yield* herd.run({ do: "see what is inherited" }, { id })
+        assert.deepStrictEqual(Reflect.get(inherited as object, "annotations"), { unit: id })
+      }
+    }))
+
   it.scopedLive("makes its logs the herd's: at the same place, with level, annotations, spans and cause (G16)", () =>
     Effect.gen(function*() {
       const entries: Array<Record<string, unknown>> = []
@@ -373,6 +449,77 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
         },
         { level: "ERROR", message: ["what can't be cloned", "a function"], annotations, spans: ["span"], cause: "" }
       ])
+    }))
+})
+
+describe("what is put around the process of a thread", () => {
+  type Unit = HerdThread.In<Module>
+  /** A herd whose units are programs of units. */
+  const around = <A>(program: (run: (task: Unit) => Effect.Effect<unknown, unknown>) => Effect.Effect<A, unknown>) =>
+    Effect.map(
+      gopher(),
+      (process) => (body: string, work: Work.Work<string>) =>
+        Effect.map(program((task) => process(task, { ...work, body: task })), (result) => ({ body, result }))
+    )
+
+  it.scopedLive("may have several units at a time, each of which gets its own answer", () =>
+    Effect.gen(function*() {
+      const long = { do: "wait", millis: 60_000 } as const
+      const together = around((run) =>
+        Effect.all(
+          [
+            Effect.race(run(long), run({ do: "double", n: 2 })),
+            run({ do: "wait", millis: 50 }),
+            run({ do: "double", n: 3 })
+          ],
+          { concurrency: 3 }
+        )
+      )
+      const herd = yield* quiet(Herd.make({ gopher: together }))
+      assert.deepStrictEqual(yield* herd.run("a"), { body: "a", result: [4, "waited", 6] })
+    }))
+
+  it.scopedLive("hears of each of several units that the thread has crashed (G7)", () =>
+    Effect.gen(function*() {
+      const crashing = around((run) =>
+        Effect.all([
+          Effect.flip(run({ do: "wait", millis: 60_000 })),
+          Effect.flip(run({ do: "exit", code: 3 }))
+        ], { concurrency: 3 })
+      )
+      const herd = yield* quiet(Herd.make({ gopher: crashing }))
+      const { result } = yield* herd.run("a")
+      assert.deepStrictEqual(
+        result.map((error) => error instanceof HerdError.ThreadCrashed),
+        [true, true]
+      )
+    }))
+
+  it.scopedLive("may give a unit up before that has ended, which does not end the next one", () =>
+    Effect.gen(function*() {
+      const impatient = around((run) =>
+        Effect.gen(function*() {
+          const unit = run({ do: "wait", millis: 60_000, lingers: 100 })
+          const first = yield* Effect.timeoutOption(Effect.disconnect(unit), "20 millis")
+          return [Option.isSome(first), yield* run({ do: "wait", millis: 200 })]
+        })
+      )
+      const herd = yield* quiet(Herd.make({ gopher: impatient }))
+      assert.deepStrictEqual((yield* herd.run("a")).result, [false, "waited"])
+    }))
+
+  it.scopedLive("may leave a unit behind, for whose end the Layer's release waits (G11)", () =>
+    Effect.gen(function*() {
+      const logs = makeLogs()
+      const leaving = around((run) => Effect.disconnect(run({ do: "wait", millis: 60_000, lingers: 100 })))
+      const herd = yield* logs.collect(Herd.make({ gopher: leaving }))
+      const caller = yield* Effect.fork(herd.run("a"))
+      yield* until(() => logs.lines.includes("INFO [-] begun"))
+      yield* Fiber.interrupt(caller)
+      yield* logs.collect(herd.resize(0))
+      yield* herd.settled
+      const last = logs.lines.filter((line) => line.includes("[-]")).slice(-2)
+      assert.deepStrictEqual(last, ["INFO [-] ended: Failure", "DEBUG [-] the Layer is released"])
     }))
 })
 
@@ -423,9 +570,12 @@ describe("a thread that crashes", () => {
 
   it.scopedLive("three times at the same unit makes that a failure, whatever the Schedule says; maxCrashes says how many", () =>
     Effect.gen(function*() {
-      const herd = yield* makeHerd({ size: 1, retry: Schedule.forever })
+      const logs = makeLogs(LogLevel.Info)
+      const herd = yield* logs.collect(Herd.make({ gopher: gopher(), retry: Schedule.forever }))
       assert.instanceOf(yield* Effect.flip(herd.run({ do: "exit", code: 1 })), HerdError.ThreadCrashed)
       assert.strictEqual((yield* herd.state).retried, 2)
+      const replaced = `INFO [${herd.name}] a gopher is replaced, since its resource broke at unit 1`
+      assert.deepStrictEqual(logs.lines, [replaced, replaced, replaced])
       const strict = yield* makeHerd({ size: 1, retry: Schedule.forever }, { maxCrashes: 1 })
       assert.instanceOf(yield* Effect.flip(strict.run({ do: "exit", code: 1 })), HerdError.ThreadCrashed)
       assert.strictEqual((yield* strict.state).retried, 0)
@@ -446,7 +596,34 @@ describe("a thread that crashes", () => {
       assert.strictEqual(yield* herd.run({ do: "double", n: 4 }), 8)
     }))
 
-  it.scopedLive("just before it gets its unit puts that back, its attempt not spent, and loses none (G2)", () =>
+  it.scopedLive("before it has begun its unit puts that back, its attempt not spent (G2)", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd()
+      const first = yield* herd.run({ do: "look" })
+      yield* herd.run({ do: "exit soon" })
+      const second = yield* herd.run({ do: "look" })
+      const [was, is] = [first, second] as ReadonlyArray<{ readonly attempt: number; readonly threadId: number }>
+      assert.strictEqual(is?.attempt, 1)
+      assert.notStrictEqual(is?.threadId, was?.threadId)
+      assert.strictEqual((yield* herd.state).failed, 0)
+    }))
+
+  it.scopedLive("before it is given a unit puts that back, too (G2)", () =>
+    Effect.gen(function*() {
+      let replaced = 0
+      // A herd would have replaced the gopher by then, unless it has just begun the unit.
+      const units = yield* gopher().pipe(Effect.provideService(Gopher.Gopher, {
+        replace: () => Effect.sync(() => void replaced++),
+        putBack: Effect.dieMessage("put back")
+      }))
+      const unit = (body: thread.Task) => units(body, { id: "1", body, attempt: 1, priority: 0 })
+      assert.instanceOf(yield* Effect.flip(unit({ do: "exit", code: 3 })), HerdError.ThreadCrashed)
+      assert.strictEqual(replaced, 1)
+      const put = yield* Effect.flip(Effect.sandbox(unit({ do: "look" })))
+      assert.include(Cause.pretty(put), "put back")
+    }))
+
+  it.scopedLive("about when it gets its unit loses none (G2)", () =>
     Effect.gen(function*() {
       const herd = yield* makeHerd({ size: 2 })
       const attempts: Array<unknown> = []
@@ -458,7 +635,7 @@ describe("a thread that crashes", () => {
         attempts.push(...(yield* Effect.all(looks, { concurrency: 2 })))
       }
       for (const attempt of attempts) {
-        // The thread that throws may have begun one: that it is blamed for it can't be known better.
+        // The thread that throws may have begun one, which is blamed for that: it can't be known better.
         if (Either.isLeft(attempt as Either.Either<unknown, unknown>)) continue
         assert.strictEqual(Reflect.get((attempt as Either.Right<never, object>).right, "attempt"), 1)
       }
@@ -478,6 +655,17 @@ describe("interrupting a unit in a thread", () => {
       assert.deepStrictEqual(logs.lines, ["INFO [-] begun", "INFO [-] ended: Failure"])
       assert.strictEqual((yield* herd.state).interrupted, 1)
       assert.strictEqual(yield* herd.run({ do: "double", n: 1 }), 2)
+    }))
+
+  it.scopedLive("tells what the Effect died of meanwhile, as for a unit of any other herd (G7, G11)", () =>
+    Effect.gen(function*() {
+      const logs = makeLogs(LogLevel.Info)
+      const herd = yield* logs.collect(Herd.make({ gopher: gopher() }))
+      const caller = yield* Effect.fork(herd.run({ do: "die when interrupted" }))
+      yield* until(() => logs.lines.length === 1)
+      yield* Fiber.interrupt(caller)
+      const { failed, interrupted } = yield* herd.state
+      assert.deepStrictEqual([failed, interrupted], [1, 0])
     }))
 
   it.scopedLive("ends the thread of one that spins, after terminateAfter, and not before (G11)", () =>
@@ -504,15 +692,15 @@ describe("interrupting a unit in a thread", () => {
 
   it.scopedLive("leaves the thread to one that answers in time, though it spins", () =>
     Effect.gen(function*() {
-      const logs = makeLogs(LogLevel.Info)
+      const logs = makeLogs()
       const herd = yield* logs.collect(Herd.make({ gopher: gopher({ terminateAfter: "10 seconds" }) }))
       const caller = yield* Effect.fork(herd.run({ do: "spin", millis: 300 }))
-      yield* until(() => logs.lines.length === 1)
+      yield* until(() => logs.lines.includes("INFO [-] spins"))
       yield* Fiber.interrupt(caller)
-      yield* herd.resize(0)
+      yield* logs.collect(herd.resize(0))
       yield* herd.settled
-      // It was asked to stop, and not terminated: the Layer could be released.
-      assert.strictEqual(logs.lines.length, 1)
+      // It was asked to stop, and not terminated.
+      assert.include(logs.lines, "DEBUG [-] the Layer is released")
       assert.strictEqual((yield* herd.state).interrupted, 1)
     }))
 
@@ -577,6 +765,28 @@ describe("a thread that can't start", () => {
         assert.strictEqual((yield* herd.state).queued, 1)
         yield* close
         assert.strictEqual(yield* allThreads, before)
+      }))
+  }
+
+  const reasons: ReadonlyArray<readonly [reason: string, why: string, said: string]> = [
+    ["layer", "its Layer fails", "no Layer"],
+    [
+      "second call",
+      "it calls serve twice",
+      "expected a worker module to call HerdThread.serve once, got a second call"
+    ],
+    ["later", "its module throws after it has called serve", "thrown after the call"]
+  ]
+
+  for (const [reason, why, said] of reasons) {
+    it.scopedLive(`since ${why} says so`, () =>
+      Effect.gen(function*() {
+        const logs = makeLogs(LogLevel.Info)
+        yield* logs.collect(Herd.make({
+          gopher: HerdThread.gopher<typeof threadFailing>(worker("threadFailing"), { env: { REASON: reason } })
+        }))
+        yield* until(() => logs.lines.length === 1)
+        assert.include(logs.lines[0] ?? "", `to start a thread, got ${said}`)
       }))
   }
 

@@ -151,7 +151,7 @@ export class Crew<In, Out, E> {
 
   /** If the gopher ends now, does a fresh one follow? Not if it was ending anyway. */
   replaces(gopher: Gopher<In, Out, E>): boolean {
-    return this.resident && !gopher.retired && this.surplus <= 0
+    return !gopher.retired && this.surplus <= 0
   }
 
   private forgetIdle(gopher: Gopher<In, Out, E>): void {

@@ -3,7 +3,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
-import { type Transferable, Worker } from "node:worker_threads"
+import { MessageChannel, type MessagePort, receiveMessageOnPort, type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
@@ -17,11 +17,8 @@ import type { Failed, FiberContext, Part, Run, ThreadData, ToHerd, ToThread } fr
  * @internal
  */
 export interface Ended extends Crash {
-  readonly _tag: "Ended"
   /** It had no unit. */
   readonly idle: boolean
-  /** It had begun the unit that it was given last. */
-  readonly begun: boolean
 }
 
 /**
@@ -29,12 +26,16 @@ export interface Ended extends Crash {
  *
  * @internal
  */
-export type Answer = { readonly _tag: "Success"; readonly value: unknown } | Failed | Ended
+export type Answer =
+  | { readonly _tag: "Success"; readonly value: unknown }
+  | Failed
+  /** The thread's end came first, perhaps before it had begun the unit. */
+  | { readonly _tag: "Ended"; readonly ended: Ended; readonly begun: boolean }
 
 type Log = Extract<ToHerd, { readonly type: "log" }>
 
 /**
- * A thread, as the herd sees it: one unit at a time.
+ * A thread, as the herd sees it.
  *
  * @internal
  */
@@ -44,33 +45,42 @@ export class Thread {
   stopping = false
   private readonly settings: GopherSettings
   private readonly onLog: (log: Log) => void
-  private readonly data: ThreadData
+  private readonly shared = new Int32Array(new SharedArrayBuffer(8))
+  private readonly port: MessagePort
   private readonly worker: Worker
   private readonly ready = Deferred.unsafeMake<void, unknown>(FiberId.none)
   private readonly gone = Deferred.unsafeMake<Ended>(FiberId.none)
+  private readonly closed = Deferred.unsafeMake<void>(FiberId.none)
   private seq = 0
-  private waiting: ((answer: Answer) => void) | undefined = undefined
+  /** Who wants to know of which unit. */
+  private readonly waiting = new Map<number, (answer: Answer) => void>()
   /** What nobody in the thread has caught, in a box, since it may be anything. */
   private thrown: readonly [unknown] | undefined = undefined
 
   constructor(settings: GopherSettings, context: FiberContext, onLog: (log: Log) => void) {
     this.settings = settings
-    this.data = { shared: new Int32Array(new SharedArrayBuffer(8)), context }
     this.onLog = onLog
     const { env, execArgv, resourceLimits, url } = settings
     const { entry, eval: isScript } = entryOf(url, execArgv ?? process.execArgv)
-    this.worker = new Worker(entry, {
-      eval: isScript,
-      workerData: { [KEY]: this.data },
-      ...(execArgv !== undefined && { execArgv: Array.from(execArgv) }),
-      ...(env !== undefined && { env }),
-      ...(resourceLimits !== undefined && { resourceLimits })
-    })
-    this.worker.on("message", (message: ToHerd) => this.hear(message))
-    this.worker.on(
-      "messageerror",
-      (error) => this.answered(this.seq, { _tag: "Invalid", part: "result", reason: error.message })
-    )
+    const { port1, port2 } = new MessageChannel()
+    const data: ThreadData = { port: port2, shared: this.shared, context }
+    try {
+      this.worker = new Worker(entry, {
+        eval: isScript,
+        workerData: { [KEY]: data },
+        transferList: [port2],
+        ...(execArgv !== undefined && { execArgv: Array.from(execArgv) }),
+        ...(env !== undefined && { env }),
+        ...(resourceLimits !== undefined && { resourceLimits })
+      })
+    } catch (error) {
+      port1.close()
+      throw error
+    }
+    this.port = port1
+    this.port.on("message", (message: ToHerd) => this.hear(message))
+    this.port.on("close", () => Deferred.unsafeDone(this.closed, Exit.void))
+    this.port.on("messageerror", ({ message }) => this.unreadable(message))
     this.worker.on("error", (error: unknown) => this.thrown = [error])
     this.worker.on("exit", (code) => this.exited(code))
   }
@@ -105,29 +115,37 @@ export class Thread {
   }
 
   private answered(seq: number, answer: Answer): void {
-    // One to a unit that was given up comes too late.
-    if (seq !== this.seq) return
-    const { waiting } = this
-    this.waiting = undefined
+    const waiting = this.waiting.get(seq)
+    this.waiting.delete(seq)
     waiting?.(answer)
   }
 
+  /** It can't be told whose answer that was, where there is more than one unit. */
+  private unreadable(reason: string): void {
+    for (const seq of this.waiting.keys()) this.answered(seq, { _tag: "Invalid", part: "result", reason })
+  }
+
   private exited(exitCode: number): void {
+    // What it said last may be here, and not have been heard.
+    for (let last = receiveMessageOnPort(this.port); last !== undefined; last = receiveMessageOnPort(this.port)) {
+      this.hear(last.message)
+    }
+    this.port.close()
     const { thrown } = this
     const cause = thrown?.[0]
     const outOfMemory = cause instanceof Error && "code" in cause && cause.code === "ERR_WORKER_OUT_OF_MEMORY"
     const ended = this.ended = {
-      _tag: "Ended",
       reason: thrown === undefined ? "exit" : outOfMemory ? "memory" : "error",
       exitCode,
       cause,
-      idle: this.waiting === undefined,
-      begun: Atomics.load(this.data.shared, BEGUN) === (this.seq | 0)
+      idle: this.waiting.size === 0
     }
     const early = thrown === undefined ? new Error(`its exit with code ${exitCode} before it was ready`) : cause
     Deferred.unsafeDone(this.ready, Exit.fail(early))
     Deferred.unsafeDone(this.gone, Exit.succeed(ended))
-    this.answered(this.seq, ended)
+    // It wraps around.
+    const last = Atomics.load(this.shared, BEGUN)
+    for (const seq of this.waiting.keys()) this.answered(seq, { _tag: "Ended", ended, begun: (last - seq | 0) >= 0 })
   }
 
   // ---------------------------------------------------------------------------------------------------- what it is told
@@ -137,9 +155,9 @@ export class Thread {
     return Deferred.await(this.ready)
   }
 
-  /** Waits for its end. */
+  /** Waits for its end, and that nothing of it is left here. */
   get exit(): Effect.Effect<Ended> {
-    return Deferred.await(this.gone)
+    return Effect.zipLeft(Deferred.await(this.gone), Deferred.await(this.closed))
   }
 
   /** What comes of the unit's answer, or of the thread's end; or else of why the unit can't cross. */
@@ -150,7 +168,7 @@ export class Thread {
     readonly refuse: (error: unknown) => Effect.Effect<A, E>
   }): Effect.Effect<A, E> {
     return Effect.async<A, E>((resume) => {
-      if (this.ended !== undefined) return resume(unit.settle({ ...this.ended, begun: false }))
+      if (this.ended !== undefined) return resume(unit.settle({ _tag: "Ended", ended: this.ended, begun: false }))
       const seq = this.seq + 1
       try {
         this.post(unit.message(seq), unit.transfer?.())
@@ -158,7 +176,7 @@ export class Thread {
         return resume(unit.refuse(error))
       }
       this.seq = seq
-      this.waiting = (answer) => resume(unit.settle(answer))
+      this.waiting.set(seq, (answer) => resume(unit.settle(answer)))
       return this.interrupt(seq)
     })
   }
@@ -167,22 +185,20 @@ export class Thread {
   private interrupt(seq: number): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The answer may have come just before.
-      if (this.waiting === undefined) return Effect.void
+      if (!this.waiting.has(seq)) return Effect.void
       this.post({ type: "interrupt", seq })
       return this.inTime(Effect.async<void>((resume) => {
-        this.waiting = (answer) => {
+        this.waiting.set(seq, (answer) => {
           const defects = answer._tag === "Failure" ? answer.cause.defects : []
           resume(defects.length === 0 ? Exit.void : Exit.failCause(causeOf([], defects.map(crossed), false)))
-        }
+        })
       }))
     })
   }
 
   /** Ends it: first by asking, so that its Layer is released. One that does not serve yet, or is stuck, is not asked twice. */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
-    this.stopping = true
-    if (this.ended !== undefined) return Effect.void
-    if (Atomics.load(this.data.shared, SERVING) === 0) return this.terminate
+    if (Atomics.load(this.shared, SERVING) === 0) return this.terminate
     this.post({ type: "stop" })
     return this.inTime(this.exit)
   })
@@ -203,6 +219,6 @@ export class Thread {
   }
 
   private post(message: ToThread, transfer?: ReadonlyArray<Transferable>): void {
-    this.worker.postMessage(message, transfer)
+    this.port.postMessage(message, transfer)
   }
 }

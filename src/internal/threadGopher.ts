@@ -132,7 +132,7 @@ class Units<In, Out, E> {
       case "Invalid":
         return invalid(work, answer.part, answer.reason)
       case "Ended":
-        return answer.begun ? this.crash(work, answer) : this.gopher.putBack
+        return answer.begun ? this.crash(work, answer.ended) : this.gopher.putBack
     }
   }
 

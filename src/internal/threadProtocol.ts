@@ -1,15 +1,20 @@
 /**
- * What a herd and the thread of one of its gophers say to each other. A thread has one unit at a time; `seq` tells a late
- * answer from that to the unit at hand.
+ * What a herd and the thread of one of its gophers say to each other. A gopher has one unit at a time, but what is put around its
+ * `process` may call that more than once, or not wait for the end of what it interrupts: `seq` tells which unit is meant.
  */
 import type * as LogLevel from "effect/LogLevel"
+import type { MessagePort } from "node:worker_threads"
 
 /** What `workerData` holds for `serve`. A name that nobody else uses: other threads may import a worker module, too. */
 export const KEY = "gofherd/HerdThread"
 
-/** Shared by both sides, since what a thread does just before it ends can't be heard of by messages. */
 export interface ThreadData {
-  /** At `BEGUN` the `seq` of the unit that the thread began last; at `SERVING` 1 once it has called `serve`. */
+  /** Not `parentPort`, by which other code in the thread may say what it likes. */
+  readonly port: MessagePort
+  /**
+   * At `BEGUN` the `seq` of the unit that the thread began last; at `SERVING` 1 once it has called `serve`. Shared by both sides, since
+   * what a thread does just before it ends can't be heard of by messages.
+   */
   readonly shared: Int32Array
   /** For the Layer, and for units until they bring another one. */
   readonly context: FiberContext
@@ -37,7 +42,10 @@ export type Run = readonly [
   context?: FiberContext
 ]
 
-export type ToThread = Run | { readonly type: "interrupt"; readonly seq: number } | { readonly type: "stop" }
+export type ToThread =
+  | Run
+  | { readonly type: "interrupt"; readonly seq: number }
+  | { readonly type: "stop" }
 
 export const PARTS = ["body", "result", "error"] as const
 

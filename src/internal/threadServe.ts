@@ -16,7 +16,7 @@ import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 import * as nodeProcess from "node:process"
-import { isMainThread, type MessagePort, parentPort, type Transferable, workerData } from "node:worker_threads"
+import { isMainThread, type Transferable, workerData } from "node:worker_threads"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import { isObject } from "./check.ts"
@@ -44,12 +44,17 @@ import type {
  */
 export const serve = <In, Out, E, R>(process: Process<In, Out, E, R>, settings: ServeSettings<R>): void => {
   const data = dataOf(workerData)
-  if (isMainThread || parentPort === null || data === undefined) return
+  if (isMainThread || data === undefined) return
   if (Atomics.exchange(data.shared, SERVING, 1) === 1) {
     throw new Error("expected a worker module to call HerdThread.serve once, got a second call")
   }
-  new Server(process, settings, parentPort, data).start()
+  new Server(process, settings, data).start()
 }
+
+/** By the next turn of the event loop a module that fails after it has called `serve` has ended the thread. */
+const evaluated = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /** What is there under this name was put there by the herd's side. */
 const dataOf = (data: unknown): ThreadData | undefined =>
@@ -58,19 +63,17 @@ const dataOf = (data: unknown): ThreadData | undefined =>
 class Server<In, Out, E, R> {
   private readonly process: Process<In, Out, E, R>
   private readonly settings: ServeSettings<R>
-  private readonly port: MessagePort
   private readonly data: ThreadData
-  private running: { readonly seq: number; readonly fiber: Fiber.RuntimeFiber<unknown, unknown> } | undefined =
-    undefined
+  /** By their `seq`. */
+  private readonly running = new Map<number, Fiber.RuntimeFiber<unknown, unknown>>()
   /** What the Layer provides. */
   private provided: Runtime.Runtime<R> | undefined = undefined
   /** Runs a unit with that, and with what the herd's fiber passes on. */
   private fork: (<A, E1>(effect: Effect.Effect<A, E1, R>) => Fiber.RuntimeFiber<A, E1>) | undefined = undefined
 
-  constructor(process: Process<In, Out, E, R>, settings: ServeSettings<R>, port: MessagePort, data: ThreadData) {
+  constructor(process: Process<In, Out, E, R>, settings: ServeSettings<R>, data: ThreadData) {
     this.process = process
     this.settings = settings
-    this.port = port
     this.data = data
   }
 
@@ -78,9 +81,8 @@ class Server<In, Out, E, R> {
     const life = Effect.gen(this, function*() {
       this.provided = yield* Layer.toRuntime(this.settings.layer)
       this.fork = Runtime.runFork(this.provided)
-      yield* Effect.addFinalizer(() => this.running === undefined ? Effect.void : Fiber.interrupt(this.running.fiber))
-      // Not before the module has been evaluated: it may yet fail.
-      yield* Effect.yieldNow()
+      yield* Effect.addFinalizer(() => Fiber.interruptAll(Array.from(this.running.values())))
+      yield* evaluated
       this.post({ type: "ready", schemas: codedParts(this.settings.coders) })
       return yield* Effect.never
     })
@@ -93,10 +95,10 @@ class Server<In, Out, E, R> {
       }
       nodeProcess.exit(0)
     })
-    this.port.on("message", (message: ToThread) => {
+    this.data.port.on("message", (message: ToThread) => {
       if (!("type" in message)) return this.begin(message)
       if (message.type === "stop") return fiber.unsafeInterruptAsFork(FiberId.none)
-      if (this.running?.seq === message.seq) this.running.fiber.unsafeInterruptAsFork(FiberId.none)
+      this.running.get(message.seq)?.unsafeInterruptAsFork(FiberId.none)
     })
   }
 
@@ -112,9 +114,9 @@ class Server<In, Out, E, R> {
     // There is nothing to run.
     if (Exit.isExit(effect) && Exit.isSuccess(effect)) return this.succeeded(seq, effect.value)
     const fiber = this.fork(effect)
-    this.running = { seq, fiber }
+    this.running.set(seq, fiber)
     fiber.addObserver((exit) => {
-      this.running = undefined
+      this.running.delete(seq)
       if (Exit.isSuccess(exit)) this.succeeded(seq, exit.value)
       else this.failed(seq, exit.cause)
     })
@@ -176,7 +178,7 @@ class Server<In, Out, E, R> {
   }
 
   private post(message: ToHerd, transfer?: ReadonlyArray<Transferable>): void {
-    this.port.postMessage(message, transfer)
+    this.data.port.postMessage(message, transfer)
   }
 
   // ---------------------------------------------------------------------------------------------------- logs
