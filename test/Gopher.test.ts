@@ -89,6 +89,21 @@ describe("Gopher.replace", () => {
       assert.strictEqual(yield* herd.run(), 3)
     }))
 
+  it.scoped("does not call an idle gopher that it has replaced, so that work never waits for it (G2)", () =>
+    Effect.gen(function*() {
+      const { gopher, self } = makeGophers()
+      const herd = yield* Herd.make({ gopher: gopher((id) => (_: void) => Effect.as(Effect.yieldNow(), id)), size: 2 })
+      const units = Effect.all(Array.from({ length: 3 }, () => herd.run()), { concurrency: 3 })
+      yield* units
+      yield* turns
+      yield* self(1).replace()
+      yield* after(100)
+      for (let n = 0; n < 3; n++) {
+        for (const id of yield* units) assert.include([2, 3], id)
+        yield* turns
+      }
+    }))
+
   it.scoped("lets a busy gopher finish its unit, gives it no other, and counts it as live until it is released (G1)", () =>
     Effect.gen(function*() {
       const { events, gopher, self } = makeGophers()

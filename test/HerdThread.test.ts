@@ -6,7 +6,7 @@ import * as HerdThread from "gofherd/HerdThread"
 import { writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
-import { pathToFileURL } from "node:url"
+import { fileURLToPath, pathToFileURL } from "node:url"
 import type * as thread from "./fixtures/thread.ts"
 import type * as threadFailing from "./fixtures/threadFailing.ts"
 import type * as threadSchemas from "./fixtures/threadSchemas.ts"
@@ -226,6 +226,7 @@ describe("what crosses to a thread and back", () => {
       const cycle = yield* Effect.flip(herd.run({ do: "fail with", what: "a cycle" }))
       assert.instanceOf(cycle, Error)
       assert.strictEqual((cycle.cause as Error).message, "its own cause")
+      assert.include(cycle.stack, fileURLToPath(worker("thread")))
       const known = yield* Effect.flip(herd.run({ do: "fail with", what: "a cause" }))
       assert.instanceOf(known, TypeError)
       assert.deepStrictEqual([Reflect.get(known as object, "code"), (known as Error).cause], [9, "below"])
@@ -600,12 +601,19 @@ describe("a thread that crashes", () => {
     Effect.gen(function*() {
       const herd = yield* makeHerd()
       const first = yield* herd.run({ do: "look" })
-      yield* herd.run({ do: "exit soon" })
+      yield* herd.run({ do: "exit soon", millis: 100 })
       const second = yield* herd.run({ do: "look" })
       const [was, is] = [first, second] as ReadonlyArray<{ readonly attempt: number; readonly threadId: number }>
       assert.strictEqual(is?.attempt, 1)
       assert.notStrictEqual(is?.threadId, was?.threadId)
       assert.strictEqual((yield* herd.state).failed, 0)
+    }))
+
+  it.scopedLive("right after its answer has given that", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd()
+      for (let n = 0; n < 5; n++) yield* herd.run({ do: "exit soon", millis: 0 })
+      assert.strictEqual((yield* herd.state).succeeded, 5)
     }))
 
   it.scopedLive("before it is given a unit puts that back, too (G2)", () =>
