@@ -388,6 +388,7 @@ describe("Gopher.putBack", () => {
       yield* turns
       yield* putBack
       yield* Fiber.interruptFork(caller)
+      yield* turns
       // If it waited again, it would now wait for ever.
       yield* herd.pause
       yield* open

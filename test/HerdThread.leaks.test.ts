@@ -1,5 +1,5 @@
 /**
- * What is left of 500 threads that a herd has started and stopped: nothing.
+ * What is left of 500 threads that a herd has started and stopped, and in a thread of the units that it has had: nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel } from "effect"
@@ -7,15 +7,17 @@ import { Herd } from "gofherd"
 import * as HerdThread from "gofherd/HerdThread"
 import { readdirSync } from "node:fs"
 import type { Worker } from "node:worker_threads"
+import type * as thread from "./fixtures/thread.ts"
 import type * as threadModel from "./fixtures/threadModel.ts"
 import { living } from "./utils/garbage.ts"
 import { scoped, until } from "./utils/stage.ts"
 import { bundledWorkers, liveThreads } from "./utils/threads.ts"
 
-const worker = bundledWorkers("threadModel")
+const worker = bundledWorkers("thread", "threadModel")
 
 const THREADS = 500
 const SIZE = 10
+const UNITS = 20_000
 
 /** When quiet, a machine of two processors takes a tenth of it. */
 const TIMEOUT = 300_000
@@ -71,6 +73,24 @@ describe("HerdThread", () => {
         assert.deepStrictEqual(census(), before)
         // V8 may hold on to the last of them.
         assert.isAtMost(yield* living(workers, 2), 2)
+      }),
+    TIMEOUT
+  )
+
+  it.scopedLive(
+    `keeps nothing in a thread of ${UNITS.toLocaleString("en")} units`,
+    () =>
+      Effect.gen(function*() {
+        const herd = yield* Logger.withMinimumLogLevel(
+          Herd.make({ gopher: HerdThread.gopher<typeof thread>(worker("thread")) }),
+          LogLevel.None
+        )
+        const units = Effect.repeatN(herd.run({ do: "look" }), UNITS / 2)
+        const heap = Effect.map(herd.run({ do: "heap" }), Number)
+        yield* units
+        const before = yield* heap
+        yield* units
+        assert.isBelow((yield* heap) - before, UNITS / 2 * 100)
       }),
     TIMEOUT
   )

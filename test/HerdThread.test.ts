@@ -1,5 +1,20 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Either, Exit, Fiber, Layer, Logger, LogLevel, Metric, Option, Schedule } from "effect"
+import {
+  Cause,
+  Context,
+  Effect,
+  Either,
+  Exit,
+  Fiber,
+  FiberRef,
+  HashMap,
+  Layer,
+  Logger,
+  LogLevel,
+  Metric,
+  Option,
+  Schedule
+} from "effect"
 import { Gopher, Herd, HerdError, HerdMetrics, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import * as HerdThread from "gofherd/HerdThread"
@@ -404,10 +419,15 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
 
   it.scopedLive("is what is put around a unit, too, and that unit's alone", () =>
     Effect.gen(function*() {
+      const annotations = new Map(["a", "b"].map((id) => [id, HashMap.make(["unit", id])]))
       const annotating = Effect.map(
         gopher(),
         (process) => (body: thread.Task, work: Work.Work<thread.Task>) =>
-          Effect.annotateLogs(process(body, work), "unit", work.id)
+          Effect.locally(
+            process(body, work),
+            FiberRef.currentLogAnnotations,
+            annotations.get(work.id) ?? HashMap.empty()
+          )
       )
       const herd = yield* Herd.make({ gopher: annotating }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
       // What a unit that can't cross has brought has not arrived.
