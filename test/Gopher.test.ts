@@ -92,16 +92,22 @@ describe("Gopher.replace", () => {
   it.scoped("does not call an idle gopher that it has replaced, so that work never waits for it (G2)", () =>
     Effect.gen(function*() {
       const { gopher, self } = makeGophers()
-      const herd = yield* Herd.make({ gopher: gopher((id) => (_: void) => Effect.as(Effect.yieldNow(), id)), size: 2 })
-      const units = Effect.all(Array.from({ length: 3 }, () => herd.run()), { concurrency: 3 })
-      yield* units
+      const gate = yield* Deferred.make<void>()
+      const herd = yield* Herd.make({
+        gopher: gopher((id) => (_: void) => Effect.as(Deferred.await(gate), id)),
+        size: 2
+      })
+      yield* turns
+      const first = yield* Effect.fork(herd.run())
       yield* turns
       yield* self(1).replace()
+      // There is work while its successor is not there yet.
+      const second = yield* Effect.fork(herd.run())
       yield* after(100)
-      for (let n = 0; n < 3; n++) {
-        for (const id of yield* units) assert.include([2, 3], id)
-        yield* turns
-      }
+      yield* Deferred.succeed(gate, undefined)
+      assert.deepStrictEqual(yield* Fiber.join(Fiber.zip(first, second)), [2, 3])
+      yield* turns
+      assert.strictEqual(yield* Effect.timeout(herd.run(), "1 second"), 3)
     }))
 
   it.scoped("lets a busy gopher finish its unit, gives it no other, and counts it as live until it is released (G1)", () =>
