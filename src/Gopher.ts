@@ -68,6 +68,7 @@ export class Gopher extends Context.Tag("gofherd/Gopher")<Gopher, {
   /**
    * The same, and the gopher's unit, if it has one, is interrupted and put back at the head of the queue, without having spent
    * an attempt: the resource was broken before it got the unit. (One that was cancelled meanwhile is not put back.)
+   * Whoever calls it is interrupted.
    */
   readonly putBack: Effect.Effect<never>
 }>() {}

@@ -418,6 +418,29 @@ describe("Gopher.putBack", () => {
       assert.deepStrictEqual(outcomes.map(({ attempts, status }) => [status, attempts]), [["interrupted", 1]])
     }))
 
+  it.scoped("puts back a unit that can't be interrupted where it says so, and tells of the replacement", () => {
+    const logs = makeLogs(LogLevel.Info)
+    return logs.collect(Effect.gen(function*() {
+      const { gopher } = makeGophers()
+      const herd = yield* Herd.make({
+        name: "fragile",
+        gopher: gopher((id, self) => (_: void) => id === 1 ? Effect.uninterruptible(self.putBack) : Effect.succeed(id))
+      })
+      const caller = yield* Effect.fork(herd.run())
+      yield* after(100)
+      assert.strictEqual(yield* Fiber.join(caller), 2)
+      assert.deepStrictEqual(logs.lines, ["INFO [fragile] a gopher is replaced, since its resource broke at unit 1"])
+    }))
+  })
+
+  it.scoped("interrupts whoever calls it from without, and says so by that alone", () =>
+    Effect.gen(function*() {
+      const { gopher, self } = makeGophers()
+      yield* Herd.make({ gopher: gopher((id) => (_: void) => Effect.succeed(id)) })
+      yield* turns
+      assert.isTrue(Exit.isInterrupted(yield* Effect.exit(self(1).putBack)))
+    }))
+
   it.scoped("leaves an idle gopher no unit to put back: it is replaced", () =>
     Effect.gen(function*() {
       const { events, gopher, self } = makeGophers()

@@ -22,6 +22,7 @@ import { writeFileSync } from "node:fs"
 import { availableParallelism } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
+import { nested } from "./fixtures/nested.ts"
 import type * as thread from "./fixtures/thread.ts"
 import type * as threadFailing from "./fixtures/threadFailing.ts"
 import type * as threadSchemas from "./fixtures/threadSchemas.ts"
@@ -346,6 +347,35 @@ describe("what crosses to a thread and back", () => {
       )
     }))
 
+  it.scopedLive("a Schema that throws, on either side, is a defect of its unit (G7)", () =>
+    Effect.gen(function*() {
+      const threads = HerdThread.gopher<typeof threadSchemas>(worker("threadSchemas"), { schema })
+      const herd = yield* quiet(Herd.make({ gopher: threads }))
+      const at = new Date(1)
+      for (const order of [new Order({ id: 13, at }), new Order({ id: 1, at, picky: 13 })]) {
+        const cause = yield* Effect.flip(Effect.sandbox(herd.run(order)))
+        assert.include(Cause.pretty(cause), "13 is no number of mine")
+        assert.isTrue(Cause.isDieType(cause) || Cause.defects(cause).length > 0)
+      }
+      assert.isTrue(Option.isSome(yield* herd.run(new Order({ id: 1, at }))))
+    }))
+
+  it.scopedLive("what is too deep for the other side to read is InvalidMessage, and the thread goes on", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd({}, { resourceLimits: { stackSizeMb: 1 } })
+      const body = yield* Effect.flip(herd.run({ do: "carry", what: nested(3_000) }, { id: "x" }))
+      assert.match(String(body), /^InvalidMessage: expected the body of unit x to cross between threads, got /)
+      const wide = yield* makeHerd()
+      const first = yield* wide.run({ do: "look" })
+      const result = yield* Effect.flip(wide.run({ do: "nest", depth: 8_000, exits: false }, { id: "y" }))
+      assert.match(String(result), /^InvalidMessage: expected the result of unit y to cross between threads, got /)
+      assert.deepStrictEqual(
+        Reflect.get((yield* wide.run({ do: "look" })) as object, "threadId"),
+        Reflect.get(first as object, "threadId")
+      )
+      assert.strictEqual(yield* herd.run({ do: "double", n: 2 }), 4)
+    }))
+
   it.scopedLive("what transfer names of a result is moved", () =>
     Effect.gen(function*() {
       const herd = yield* makeHerd()
@@ -354,6 +384,8 @@ describe("what crosses to a thread and back", () => {
         bytes: new Uint8Array([1, 2, 3]).buffer
       })
       assert.strictEqual(yield* herd.run({ do: "keep" }), 0)
+      const again = yield* Effect.flip(herd.run({ do: "answer", with: "a buffer" }))
+      assert.match(String(again), /^InvalidMessage: expected the result of unit \d+ .*moved before/s)
     }))
 
   it.scopedLive("parts with a Schema arrive as what they are, validated on the side that gets them", () =>
@@ -362,7 +394,7 @@ describe("what crosses to a thread and back", () => {
       const herd = yield* quiet(Herd.make({ gopher: threads }))
       const at = new Date(1)
       const result = yield* herd.run(new Order({ id: 4, at }))
-      assert.deepStrictEqual(result, Option.some({ label: "order 4", at }))
+      assert.deepStrictEqual(result, Option.some({ label: "order 4", at, picky: 4 }))
       const refused = yield* Effect.flip(herd.run(new Order({ id: -4, at })))
       assert.instanceOf(refused, Refused)
       assert.deepStrictEqual([refused.id, refused.at], [-4, at])
@@ -516,6 +548,27 @@ describe("what is put around the process of a thread", () => {
       )
     }))
 
+  it.scopedLive("that sends a unit again to a thread which it has ended fails it, so that it is not put back for ever", () =>
+    Effect.gen(function*() {
+      const fatal = { do: "exit", code: 3 } as const
+      const spin = { do: "spin", millis: Infinity } as const
+      const again = around((run) => Effect.retry(run(fatal), { times: 1 }))
+      const together = around((run) => Effect.all([run(fatal), run({ do: "look" })], { concurrency: 2 }))
+      const impatient = Effect.map(
+        gopher({ terminateAfter: 0 }),
+        (process) => (body: string, work: Work.Work<string>) =>
+          process(spin, { ...work, body: spin }).pipe(
+            Effect.timeout("50 millis"),
+            Effect.retry({ times: 1 }),
+            Effect.map((result): { readonly body: string; readonly result: unknown } => ({ body, result }))
+          )
+      )
+      for (const gopher of [again, together, impatient]) {
+        const herd = yield* quiet(Herd.make({ gopher }))
+        assert.instanceOf(yield* Effect.flip(herd.run("a")), HerdError.ThreadCrashed)
+      }
+    }))
+
   it.scopedLive("may give a unit up before that has ended, which does not end the next one", () =>
     Effect.gen(function*() {
       const impatient = around((run) =>
@@ -602,6 +655,34 @@ describe("a thread that crashes", () => {
       assert.strictEqual((yield* strict.state).retried, 0)
     }))
 
+  it.scopedLive(
+    "of a body that is too much for its memory fails the unit, too, as often as maxCrashes says",
+    () =>
+      Effect.gen(function*() {
+        const threads = { resourceLimits: { maxOldGenerationSizeMb: 24 }, maxCrashes: 2 }
+        const herd = yield* makeHerd({ retry: Schedule.forever }, threads)
+        const what = Array.from({ length: 1_000_000 }, () => [1])
+        const error = yield* Effect.flip(herd.run({ do: "carry", what }))
+        assert.instanceOf(error, HerdError.ThreadCrashed)
+        assert.strictEqual(error.reason, "memory")
+        assert.strictEqual((yield* herd.state).retried, 1)
+      }),
+    20_000
+  )
+
+  it.live("after it has said what can't be read ends its unit, and its scope can close (G10)", () =>
+    Effect.gen(function*() {
+      const { close, herd } = yield* scoped(makeHerd())
+      yield* herd.run({ do: "look" })
+      const caller = yield* Effect.fork(Effect.exit(herd.run({ do: "nest", depth: 8_000, exits: true })))
+      yield* turns
+      // Both of its messages are here before anybody hears one.
+      const until = performance.now() + 300
+      while (performance.now() < until);
+      assert.isTrue(Exit.isFailure(yield* Fiber.join(caller)))
+      yield* close
+    }))
+
   it.scopedLive("while it is idle is warned of and replaced, and costs no unit an attempt", () =>
     Effect.gen(function*() {
       const logs = makeLogs(LogLevel.Info)
@@ -644,7 +725,7 @@ describe("a thread that crashes", () => {
         replace: () => Effect.sync(() => void replaced++),
         putBack: Effect.dieMessage("put back")
       }))
-      const unit = (body: thread.Task) => units(body, { id: "1", body, attempt: 1, priority: 0 })
+      const unit = (body: thread.Task) => units(body, { id: body.do, body, attempt: 1, priority: 0 })
       assert.instanceOf(yield* Effect.flip(unit({ do: "exit", code: 3 })), HerdError.ThreadCrashed)
       assert.strictEqual(replaced, 1)
       const put = yield* Effect.flip(Effect.sandbox(unit({ do: "look" })))
@@ -798,6 +879,7 @@ describe("a thread that can't start", () => {
 
   const reasons: ReadonlyArray<readonly [reason: string, why: string, said: string]> = [
     ["layer", "its Layer fails", "no Layer"],
+    ["layer, with a function", "its Layer fails with what can't be cloned", "no Layer"],
     [
       "second call",
       "it calls serve twice",

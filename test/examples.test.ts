@@ -329,7 +329,7 @@ describe("checksum", () => {
         assert.strictEqual(yield* run.ended, 1)
         assert.include(run.stderr(), message)
       }
-    }), 30_000)
+    }), 60_000)
 
   it.scopedLive(
     "leaves an earlier output as it is when there is no such directory, and exits 1",

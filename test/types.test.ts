@@ -73,7 +73,7 @@ describe("types", () => {
     expectTypeOf(Herd.make({ gopher: threads, retry: Schedule.recurs(2) })).toEqualTypeOf<
       Made<
         Order,
-        Option.Option<{ readonly label: string; readonly at: Date }>,
+        Option.Option<{ readonly label: string; readonly at: Date; readonly picky: number }>,
         Refused | HerdError.ThreadCrashed | HerdError.InvalidMessage,
         never
       >

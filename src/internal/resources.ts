@@ -1,6 +1,7 @@
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import * as LogLevel from "effect/LogLevel"
 import type { ReplaceOptions } from "../Gopher.ts"
 import { checkNow, optional, readNow } from "./check.ts"
@@ -10,6 +11,9 @@ import { isCount } from "./options.ts"
 import { cutId, reasonOf } from "./show.ts"
 import type { Tally } from "./tally.ts"
 import type { Turn } from "./turn.ts"
+
+/** For a fiber that can't be interrupted where it is, too. */
+const interrupted = Effect.failCause(Cause.interrupt(FiberId.none))
 
 /** Throws for `Effect.suspend` to make a defect of it. */
 const maxCrashesOf = (options: ReplaceOptions = {}): number => {
@@ -76,11 +80,17 @@ export class Resources<In, Out, E> {
   putBack(gopher: Gopher<In, Out, E>): Effect.Effect<never> {
     return Effect.suspend(() => {
       const replacing = this.replaceNow(gopher)
-      if (gopher.work !== undefined && gopher.finish === undefined) {
-        gopher.putBack = true
-        this.crew.interrupt(gopher)
-      }
-      return Effect.zipRight(replacing, Effect.never)
+      const { finish, work } = gopher
+      if (work === undefined || finish !== undefined) return Effect.zipRight(replacing, interrupted)
+      gopher.putBack = true
+      return Effect.zipRight(
+        replacing,
+        Effect.suspend(() => {
+          // What is logged may have taken its time.
+          if (gopher.work === work && gopher.finish === undefined) this.crew.interrupt(gopher)
+          return interrupted
+        })
+      )
     })
   }
 

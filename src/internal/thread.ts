@@ -5,6 +5,7 @@ import * as FiberId from "effect/FiberId"
 import * as Option from "effect/Option"
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
+import { reasonOf } from "./show.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
 import { codedParts, type GopherSettings } from "./threadOptions.ts"
@@ -126,10 +127,7 @@ export class Thread {
   }
 
   private exited(exitCode: number): void {
-    // What it said last may be here, and not have been heard.
-    for (let last = receiveMessageOnPort(this.port); last !== undefined; last = receiveMessageOnPort(this.port)) {
-      this.hear(last.message)
-    }
+    this.hearRest()
     this.port.close()
     const { thrown } = this
     const cause = thrown?.[0]
@@ -143,9 +141,22 @@ export class Thread {
     const early = thrown === undefined ? new Error(`its exit with code ${exitCode} before it was ready`) : cause
     Deferred.unsafeDone(this.ready, Exit.fail(early))
     Deferred.unsafeDone(this.gone, Exit.succeed(ended))
-    // It wraps around.
-    const last = Atomics.load(this.shared, BEGUN)
+    // The next one may have been what took the memory, as it came. (The number wraps around.)
+    const last = Atomics.load(this.shared, BEGUN) + (outOfMemory ? 1 : 0)
     for (const seq of this.waiting.keys()) this.answered(seq, { _tag: "Ended", ended, begun: (last - seq | 0) >= 0 })
+  }
+
+  /** What it said last may be here, and not have been heard. */
+  private hearRest(): void {
+    for (;;) {
+      try {
+        const received = receiveMessageOnPort(this.port)
+        if (received === undefined) return
+        this.hear(received.message)
+      } catch (error) {
+        this.unreadable(reasonOf(error))
+      }
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------- what it is told

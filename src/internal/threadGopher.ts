@@ -14,7 +14,6 @@ import * as Runtime from "effect/Runtime"
 import type * as Scope from "effect/Scope"
 import * as Tracer from "effect/Tracer"
 import { availableParallelism } from "node:os"
-import type { Transferable } from "node:worker_threads"
 import { Gopher } from "../Gopher.ts"
 import type { Process } from "../Herd.ts"
 import { InvalidMessage, ThreadCrashed, ThreadNotStarted } from "../HerdError.ts"
@@ -26,6 +25,7 @@ import { type Answer, type Ended, Thread } from "./thread.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import type { GopherSettings } from "./threadOptions.ts"
 import type { CrossedCause, FiberContext, Part, ToHerd } from "./threadProtocol.ts"
+import { movable } from "./threadTransfer.ts"
 
 /**
  * A gopher that owns a thread.
@@ -88,6 +88,8 @@ class Units<In, Out, E> {
   private readonly settings: GopherSettings
   private readonly contexts: Contexts
   private readonly gopher: Context.Tag.Service<Gopher>
+  /** The last one sent. */
+  private latest: Work<In> | undefined = undefined
 
   constructor(thread: Thread, settings: GopherSettings, contexts: Contexts, gopher: Context.Tag.Service<Gopher>) {
     this.thread = thread
@@ -104,8 +106,10 @@ class Units<In, Out, E> {
   }
 
   private send(body: unknown, work: Work<In>): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
-    return Effect.withFiberRuntime((fiber) =>
-      this.thread.run({
+    return Effect.withFiberRuntime((fiber) => {
+      const again = work.id === this.latest?.id && work.attempt === this.latest.attempt
+      this.latest = work
+      return this.thread.run({
         message: (seq) => {
           const context = this.contexts.next(fiber)
           const { attempt, id, priority } = work
@@ -114,25 +118,31 @@ class Units<In, Out, E> {
             : [seq, body, id, attempt, priority, context]
         },
         transfer: this.settings.transfer && (() => movable(this.settings.transfer?.(body) ?? [])),
-        settle: (answer) => this.settle(work, answer),
+        settle: (answer) => this.settle(work, answer, again),
         refuse: (error) => {
           this.contexts.forget()
           return invalid(work, "body", reasonOf(error))
         }
       })
-    )
+    })
   }
 
-  private settle(work: Work<In>, answer: Answer): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
+  private settle(
+    work: Work<In>,
+    answer: Answer,
+    again: boolean
+  ): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
     switch (answer._tag) {
       case "Success":
         return this.decode<Out>(work, "result", answer.value)
       case "Failure":
         return this.fail(work, answer.cause)
       case "Invalid":
+        if (answer.part === "body") this.contexts.forget()
         return invalid(work, answer.part, answer.reason)
       case "Ended":
-        return answer.begun ? this.crash(work, answer.ended) : this.gopher.putBack
+        // One that is sent again may be what the thread has ended of.
+        return answer.begun || again ? this.crash(work, answer.ended) : this.gopher.putBack
     }
   }
 
@@ -167,21 +177,6 @@ const invalid = ({ id }: Work<unknown>, part: Part, reason: string) => new Inval
 
 const refusing = <A>(work: Work<unknown>, part: Part, coded: Effect.Effect<A, string>) =>
   Effect.mapError(coded, (reason) => invalid(work, part, reason))
-
-/** One that has been moved before Node would send as an empty one. */
-const movable = (transfer: ReadonlyArray<Transferable>): ReadonlyArray<Transferable> => {
-  if (transfer.some(isGone)) throw new Error("an ArrayBuffer that has been moved before")
-  return transfer
-}
-
-const isGone = (value: unknown): boolean => {
-  if (!(value instanceof ArrayBuffer) || value.byteLength > 0) return false
-  try {
-    return new Uint8Array(value).length > 0
-  } catch {
-    return true
-  }
-}
 
 /** What units inherit of their fibers, told to the thread where it has changed. */
 class Contexts {

@@ -44,9 +44,10 @@ const isStringOrMissing = (value: unknown) => value === undefined || typeof valu
 const coderOf = (schema: Schema.Schema.AnyNoContext): Coder => {
   const said = (error: { readonly message: string }) => error.message
   const [encode, decode] = [Schema.encodeUnknown(schema), Schema.decodeUnknown(schema)]
+  // Either may throw, as the functions of a transformation do: that is a defect of the unit.
   return {
-    encode: (value) => Effect.mapError(encode(value), said),
-    decode: (value) => Effect.mapError(decode(value), said)
+    encode: (value) => Effect.suspend(() => Effect.mapError(encode(value), said)),
+    decode: (value) => Effect.suspend(() => Effect.mapError(decode(value), said))
   }
 }
 

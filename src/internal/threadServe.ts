@@ -36,6 +36,7 @@ import type {
   ToHerd,
   ToThread
 } from "./threadProtocol.ts"
+import { movable } from "./threadTransfer.ts"
 
 /**
  * Does what the herd asks for, if this is a thread that a herd has made; in any other one, and in the main thread, it does nothing.
@@ -66,6 +67,8 @@ class Server<In, Out, E, R> {
   private readonly data: ThreadData
   /** By their `seq`. */
   private readonly running = new Map<number, Fiber.RuntimeFiber<unknown, unknown>>()
+  /** The `seq` of the unit that came last. */
+  private heard = 0
   /** What the Layer provides. */
   private provided: Runtime.Runtime<R> | undefined = undefined
   /** Runs a unit with that, and with what the herd's fiber passes on. */
@@ -90,9 +93,7 @@ class Server<In, Out, E, R> {
     const runtime = runtimeIn(Runtime.defaultRuntime, this.data.context)
     const fiber = Runtime.runFork(runtime)(Effect.scoped(life).pipe(Effect.provide(forwarding)))
     fiber.addObserver((exit) => {
-      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
-        this.post({ type: "refused", error: crossing(Cause.squash(exit.cause)) })
-      }
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) this.refused(Cause.squash(exit.cause))
       nodeProcess.exit(0)
     })
     this.data.port.on("message", (message: ToThread) => {
@@ -100,12 +101,26 @@ class Server<In, Out, E, R> {
       if (message.type === "stop") return fiber.unsafeInterruptAsFork(FiberId.none)
       this.running.get(message.seq)?.unsafeInterruptAsFork(FiberId.none)
     })
+    // Of all that comes only a unit can be too large, or too deep, to be read: the next one.
+    this.data.port.on("messageerror", (error) => {
+      const seq = this.begins(this.heard + 1)
+      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "body", reason: reasonOf(error) } })
+    })
+  }
+
+  private refused(reason: unknown): void {
+    const error = crossing(reason)
+    try {
+      this.post({ type: "refused", error })
+    } catch {
+      this.post({ type: "refused", error: asText(error) })
+    }
   }
 
   // ---------------------------------------------------------------------------------------------------- units
 
   private begin([seq, body, id, attempt, priority, context]: Run): void {
-    Atomics.store(this.data.shared, BEGUN, seq)
+    this.begins(seq)
     if (this.provided === undefined || this.fork === undefined) {
       throw new Error("expected a unit to come after the thread was ready, got one before")
     }
@@ -120,6 +135,12 @@ class Server<In, Out, E, R> {
       if (Exit.isSuccess(exit)) this.succeeded(seq, exit.value)
       else this.failed(seq, exit.cause)
     })
+  }
+
+  private begins(seq: number): number {
+    this.heard = seq
+    Atomics.store(this.data.shared, BEGUN, seq)
+    return seq
   }
 
   /** One unit, from its body as it came to its result as it goes. */
@@ -154,7 +175,7 @@ class Server<In, Out, E, R> {
   /** A result that can't be cloned is told of instead. */
   private succeeded(seq: number, value: unknown): void {
     try {
-      this.post([seq, value], this.settings.transfer?.(value))
+      this.post([seq, value], movable(this.settings.transfer?.(value) ?? []))
     } catch (error) {
       this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "result", reason: reasonOf(error) } })
     }
