@@ -51,7 +51,7 @@ export interface WorkerModule<in In, out Out, out E> {
 
 /**
  * Schemas of what crosses between the threads, the same on both sides. A part without one crosses by structured clone: plain data, Maps, Dates,
- * buffers and the like arrive as they were, an instance of a class as a plain object, an Error with its fields. By a Schema it
+ * buffers and the like arrive as they were, an instance of a class as a plain object, an Error by which a unit fails with its fields. By a Schema it
  * crosses in its encoded form, and what does not match is `InvalidMessage`.
  *
  * @since 0.1.0
@@ -99,7 +99,7 @@ export interface Options<In, Out, E> {
   readonly resourceLimits?: ResourceLimits | undefined
   /** Node's options for the threads. Default: those of this process. */
   readonly execArgv?: ReadonlyArray<string> | undefined
-  /** The environment of the threads. Default: a copy of this process's. */
+  /** The environment of the threads, an object. Default: a copy of this process's. */
   readonly env?: Readonly<Record<string, string | undefined>> | undefined
 }
 
@@ -186,14 +186,14 @@ export type Error<M extends AnyModule> = Types.Covariant.Type<M["default"][TypeI
  *   without a pause can't, the thread is terminated.
  * - **A crash** (`process.exit`, an exception that nobody caught, memory beyond `resourceLimits`) fails the unit with
  *   `ThreadCrashed`, which the herd's Schedule may retry, and the gopher is replaced as with `Gopher.replace`. A unit that the
- *   thread had not begun is put back.
+ *   thread had not begun is put back, but for one that came as memory ran out: it may be what took it.
  * - **A thread that can't start** is `ThreadNotStarted`: warned of once, and tried again with a growing delay, while the units wait.
  *
  * What is put around the process that it yields (`Effect.map(HerdThread.gopher(…), (process) => …)`), such as a timeout or log annotations,
  * may run several units in the thread at a time.
  *
- * The module is found where the URL says; if it is not there, as `.js` for `.ts` (after a build) or the other way round.
- * Where this process runs by tsx, its threads do.
+ * The module is found where the URL says; if it is not there, as `.js` or `.mjs` for `.ts` (after a build) or the other way round.
+ * Where this process runs by tsx, its threads do, if its command line or `NODE_OPTIONS` says so: `tsx`, or `--import tsx`.
  *
  * Throws `InvalidOption` where its arguments are out of their bounds.
  *

@@ -29,7 +29,7 @@ import type * as threadSchemas from "./fixtures/threadSchemas.ts"
 import { Order, Refused, schema } from "./fixtures/threadSchemas.ts"
 import { folder } from "./utils/children.ts"
 import { makeLogs as makeLoudLogs } from "./utils/logs.ts"
-import { scoped, turns, until } from "./utils/stage.ts"
+import { scoped, turn, turns, until } from "./utils/stage.ts"
 import { bundledWorkers, liveThreads } from "./utils/threads.ts"
 
 const worker = bundledWorkers("thread", "threadFailing", "threadSchemas")
@@ -376,6 +376,17 @@ describe("what crosses to a thread and back", () => {
       assert.strictEqual(yield* herd.run({ do: "double", n: 2 }), 4)
     }))
 
+  it.scopedLive("a log line that is too deep is lost, and its unit goes on, alone (G1)", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd({ retry: Schedule.recurs(2) })
+      const loud = yield* Herd.make({ gopher: gopher(), retry: Schedule.recurs(2) }).pipe(
+        Effect.provide(Logger.remove(Logger.defaultLogger))
+      )
+      assert.strictEqual(yield* loud.run({ do: "log deep", depth: 8_000 }), 1)
+      const error = yield* Effect.flip(Effect.sandbox(herd.run({ do: "fail with", what: "too deep" })))
+      assert.match(Cause.pretty(error), /expected the error of unit 1 to cross between threads/)
+    }))
+
   it.scopedLive("what transfer names of a result is moved", () =>
     Effect.gen(function*() {
       const herd = yield* makeHerd()
@@ -447,6 +458,15 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
       for (let n = 0; n < 2; n++) {
         assert.deepStrictEqual(yield* herd.run({ do: "leave something behind" }), { before: 0, child: true })
       }
+    }))
+
+  it.scopedLive("is the level that the unit sets for itself, as anywhere", () =>
+    Effect.gen(function*() {
+      const logs = makeLogs(LogLevel.Info)
+      const herd = yield* logs.collect(Herd.make({ gopher: gopher() }))
+      yield* herd.run({ do: "log finely" })
+      yield* until(() => logs.lines.length > 0)
+      assert.deepStrictEqual(logs.lines, ["TRACE [-] in detail"])
     }))
 
   it.scopedLive("is what is put around a unit, too, and that unit's alone", () =>
@@ -717,17 +737,35 @@ describe("a thread that crashes", () => {
       assert.strictEqual((yield* herd.state).succeeded, 5)
     }))
 
+  it.scopedLive("puts back one that it has not begun also if it has the id of the one before (G2)", () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd()
+      yield* herd.run({ do: "exit soon", millis: 100 }, { id: "x" })
+      assert.strictEqual(yield* herd.run({ do: "double", n: 2 }, { id: "x" }), 4)
+      const impatient = Effect.map(
+        gopher({ terminateAfter: 0 }),
+        (process) => (body: thread.Task, work: Work.Work<thread.Task>) => Effect.timeout(process(body, work), 50)
+      )
+      const other = yield* quiet(Herd.make({ gopher: impatient }))
+      const slow = yield* Effect.flip(other.run({ do: "spin", millis: Infinity }, { id: "x" }))
+      assert.isTrue(Cause.isTimeoutException(slow))
+      assert.strictEqual(yield* other.run({ do: "double", n: 2 }, { id: "x" }), 4)
+    }))
+
   it.scopedLive("before it is given a unit puts that back, too (G2)", () =>
     Effect.gen(function*() {
       let replaced = 0
       // A herd would have replaced the gopher by then, unless it has just begun the unit.
-      const units = yield* gopher().pipe(Effect.provideService(Gopher.Gopher, {
-        replace: () => Effect.sync(() => void replaced++),
-        putBack: Effect.dieMessage("put back")
-      }))
+      const units = yield* gopher().pipe(
+        Effect.provideService(Gopher.Gopher, {
+          replace: () => Effect.sync(() => void replaced++),
+          putBack: Effect.dieMessage("put back")
+        }),
+        quiet
+      )
       const unit = (body: thread.Task) => units(body, { id: body.do, body, attempt: 1, priority: 0 })
-      assert.instanceOf(yield* Effect.flip(unit({ do: "exit", code: 3 })), HerdError.ThreadCrashed)
-      assert.strictEqual(replaced, 1)
+      yield* unit({ do: "throw when idle" })
+      yield* until(() => replaced === 1)
       const put = yield* Effect.flip(Effect.sandbox(unit({ do: "look" })))
       assert.include(Cause.pretty(put), "put back")
     }))
@@ -811,6 +849,24 @@ describe("interrupting a unit in a thread", () => {
       // It was asked to stop, and not terminated.
       assert.include(logs.lines, "DEBUG [-] the Layer is released")
       assert.strictEqual((yield* herd.state).interrupted, 1)
+    }))
+
+  it.scopedLive("hears an answer that came in time, though the main thread was busy (G11)", () =>
+    Effect.gen(function*() {
+      const logs = makeLogs()
+      const before = yield* allThreads
+      const herd = yield* logs.collect(Herd.make({ gopher: gopher({ terminateAfter: "200 millis" }) }))
+      const caller = yield* Effect.fork(herd.run({ do: "wait", millis: 60_000 }))
+      yield* until(() => logs.lines.includes("INFO [-] begun"))
+      yield* Fiber.interruptFork(caller)
+      yield* turn
+      const end = performance.now() + 400
+      while (performance.now() < end);
+      yield* Fiber.await(caller)
+      yield* logs.collect(herd.resize(0))
+      yield* herd.settled
+      assert.strictEqual(yield* allThreads, before)
+      assert.include(logs.lines, "DEBUG [-] the Layer is released")
     }))
 
   it.live("ends it when the scope closes, also one that spins (G10)", () =>

@@ -2,10 +2,8 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
-import { reasonOf } from "./show.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
 import { codedParts, type GopherSettings } from "./threadOptions.ts"
@@ -34,6 +32,11 @@ export type Answer =
   | { readonly _tag: "Ended"; readonly ended: Ended; readonly begun: boolean }
 
 type Log = Extract<ToHerd, { readonly type: "log" }>
+
+/** One turn of the event loop. */
+const turn = Effect.async<void>((resume) => {
+  setImmediate(() => resume(Effect.void))
+})
 
 /**
  * A thread, as the herd sees it.
@@ -121,9 +124,9 @@ export class Thread {
     waiting?.(answer)
   }
 
-  /** It can't be told whose answer that was, where there is more than one unit. */
+  /** It can't be told what that was, but the thread knows which units it has answered. */
   private unreadable(reason: string): void {
-    for (const seq of this.waiting.keys()) this.answered(seq, { _tag: "Invalid", part: "result", reason })
+    this.post({ type: "unread", seqs: Array.from(this.waiting.keys()), reason })
   }
 
   private exited(exitCode: number): void {
@@ -153,8 +156,8 @@ export class Thread {
         const received = receiveMessageOnPort(this.port)
         if (received === undefined) return
         this.hear(received.message)
-      } catch (error) {
-        this.unreadable(reasonOf(error))
+      } catch {
+        // It can't be read, nor asked for: its unit, if it was an answer, is one that the thread has ended of.
       }
     }
   }
@@ -177,6 +180,8 @@ export class Thread {
     readonly transfer: (() => ReadonlyArray<Transferable>) | undefined
     readonly settle: (answer: Answer) => Effect.Effect<A, E>
     readonly refuse: (error: unknown) => Effect.Effect<A, E>
+    /** To be run before the thread is terminated, since the unit does not end. */
+    readonly terminates: Effect.Effect<void>
   }): Effect.Effect<A, E> {
     return Effect.async<A, E>((resume) => {
       if (this.ended !== undefined) return resume(unit.settle({ _tag: "Ended", ended: this.ended, begun: false }))
@@ -188,22 +193,25 @@ export class Thread {
       }
       this.seq = seq
       this.waiting.set(seq, (answer) => resume(unit.settle(answer)))
-      return this.interrupt(seq)
+      return this.interrupt(seq, unit.terminates)
     })
   }
 
   /** Interrupts the Effect inside; the thread, if that does not answer in time. What the Effect dies of meanwhile is told, as of any other. */
-  private interrupt(seq: number): Effect.Effect<void> {
+  private interrupt(seq: number, terminates: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The answer may have come just before.
       if (!this.waiting.has(seq)) return Effect.void
       this.post({ type: "interrupt", seq })
-      return this.inTime(Effect.async<void>((resume) => {
-        this.waiting.set(seq, (answer) => {
-          const defects = answer._tag === "Failure" ? answer.cause.defects : []
-          resume(defects.length === 0 ? Exit.void : Exit.failCause(causeOf([], defects.map(crossed), false)))
-        })
-      }))
+      return this.inTime(
+        Effect.async<void>((resume) => {
+          this.waiting.set(seq, (answer) => {
+            const defects = answer._tag === "Failure" ? answer.cause.defects : []
+            resume(defects.length === 0 ? Exit.void : Exit.failCause(causeOf([], defects.map(crossed), false)))
+          })
+        }),
+        Effect.zipRight(terminates, this.terminate)
+      )
     })
   }
 
@@ -211,7 +219,7 @@ export class Thread {
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     if (Atomics.load(this.shared, SERVING) === 0) return this.terminate
     this.post({ type: "stop" })
-    return this.inTime(this.exit)
+    return this.inTime(this.exit, this.terminate)
   })
 
   private readonly terminate: Effect.Effect<void> = Effect.zipRight(
@@ -222,11 +230,14 @@ export class Thread {
     Effect.suspend(() => Effect.asVoid(this.exit))
   )
 
-  private inTime(effect: Effect.Effect<unknown>): Effect.Effect<void> {
-    return Effect.flatMap(
-      Effect.timeoutOption(Effect.interruptible(effect), this.settings.terminateAfter),
-      (answer) => Option.isSome(answer) ? Effect.void : this.terminate
+  private inTime(effect: Effect.Effect<unknown>, otherwise: Effect.Effect<void>): Effect.Effect<void> {
+    // Where this thread was busy meanwhile, the answer may be there and has to be heard first.
+    const late = Effect.zipRight(Effect.sleep(this.settings.terminateAfter), turn)
+    const inTime = Effect.raceFirst(
+      Effect.interruptible(Effect.as(effect, true)),
+      Effect.interruptible(Effect.as(late, false))
     )
+    return Effect.flatMap(inTime, (inTime) => inTime ? Effect.void : otherwise)
   }
 
   private post(message: ToThread, transfer?: ReadonlyArray<Transferable>): void {

@@ -1,11 +1,19 @@
 import { existsSync } from "node:fs"
 // Whole, since bundles often declare a `createRequire` of their own.
 import * as nodeModule from "node:module"
+import { isAbsolute } from "node:path"
 import { pathToFileURL } from "node:url"
 
-/** What a TypeScript module is called once it is built. */
-const built: Readonly<Record<string, string>> = { ".ts": ".js", ".tsx": ".js", ".mts": ".mjs", ".cts": ".cjs" }
-const sources: Readonly<Record<string, string>> = { ".js": ".ts", ".mjs": ".mts", ".cjs": ".cts" }
+/** What a TypeScript module may be called once it is built, and what a built one was. */
+const others: Readonly<Record<string, ReadonlyArray<string>>> = {
+  ".ts": [".js", ".mjs", ".cjs"],
+  ".tsx": [".js", ".mjs", ".cjs"],
+  ".mts": [".mjs"],
+  ".cts": [".cjs"],
+  ".js": [".ts", ".tsx"],
+  ".mjs": [".mts", ".ts"],
+  ".cjs": [".cts", ".ts"]
+}
 
 const extension = /\.[cm]?[jt]sx?$/
 
@@ -15,18 +23,24 @@ const extension = /\.[cm]?[jt]sx?$/
  */
 const fileOf = (url: URL): URL => {
   if (url.protocol !== "file:" || existsSync(url)) return url
-  const other = new URL(url)
-  other.pathname = other.pathname.replace(extension, (found) => built[found] ?? sources[found] ?? found)
-  return existsSync(other) ? other : url
+  const [found = ""] = extension.exec(url.pathname) ?? []
+  for (const ending of others[found] ?? []) {
+    const other = new URL(url)
+    other.pathname = `${url.pathname.slice(0, -found.length)}${ending}`
+    if (existsSync(other)) return other
+  }
+  return url
 }
 
-/** Where tsx is, if this process runs by it: `--import tsx`, `--import=tsx/esm`, or what its own command says. */
+/** Where tsx is, if this process runs by it: `--import tsx`, `--import=tsx/esm`, a path, or what its own command says. */
 const tsxOf = (execArgv: ReadonlyArray<string>): URL | undefined => {
   for (const [n, argument] of execArgv.entries()) {
     const [flag, value = execArgv[n + 1] ?? ""] = argument.split("=", 2)
     if (flag !== "--import" && flag !== "--loader") continue
     const path = value === "tsx" || value === "tsx/esm"
       ? pathToFileURL(nodeModule.createRequire(pathToFileURL(`${process.cwd()}/`)).resolve(value)).href
+      : isAbsolute(value)
+      ? pathToFileURL(value).href
       : value
     const dist = /^file:.*\/tsx\/dist\//.exec(path)
     if (dist !== null) return new URL("esm/api/index.mjs", dist[0])
@@ -44,7 +58,8 @@ export const entryOf = (
   execArgv: ReadonlyArray<string>
 ): { readonly entry: string | URL; readonly eval: boolean } => {
   const file = fileOf(url)
-  const tsx = /\.[cm]?tsx?$/.test(file.pathname) ? tsxOf(execArgv) : undefined
+  const words = [...execArgv, ...(process.env["NODE_OPTIONS"]?.split(/\s+/) ?? [])]
+  const tsx = /\.[cm]?tsx?$/.test(file.pathname) ? tsxOf(words) : undefined
   if (tsx === undefined) return { entry: file, eval: false }
   const [api, module] = [tsx, file].map(({ href }) => JSON.stringify(href))
   return { entry: `import(${api}).then(({ register }) => { register(); return import(${module}) })`, eval: true }

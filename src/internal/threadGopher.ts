@@ -88,8 +88,8 @@ class Units<In, Out, E> {
   private readonly settings: GopherSettings
   private readonly contexts: Contexts
   private readonly gopher: Context.Tag.Service<Gopher>
-  /** The last one sent. */
-  private latest: Work<In> | undefined = undefined
+  /** The unit at hand has cost it its thread, and the gopher takes no other: should it send something again, that is not put back. */
+  private lost = false
 
   constructor(thread: Thread, settings: GopherSettings, contexts: Contexts, gopher: Context.Tag.Service<Gopher>) {
     this.thread = thread
@@ -106,10 +106,8 @@ class Units<In, Out, E> {
   }
 
   private send(body: unknown, work: Work<In>): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
-    return Effect.withFiberRuntime((fiber) => {
-      const again = work.id === this.latest?.id && work.attempt === this.latest.attempt
-      this.latest = work
-      return this.thread.run({
+    return Effect.withFiberRuntime((fiber) =>
+      this.thread.run({
         message: (seq) => {
           const context = this.contexts.next(fiber)
           const { attempt, id, priority } = work
@@ -118,20 +116,23 @@ class Units<In, Out, E> {
             : [seq, body, id, attempt, priority, context]
         },
         transfer: this.settings.transfer && (() => movable(this.settings.transfer?.(body) ?? [])),
-        settle: (answer) => this.settle(work, answer, again),
+        settle: (answer) => this.settle(work, answer),
+        terminates: this.terminates,
         refuse: (error) => {
           this.contexts.forget()
           return invalid(work, "body", reasonOf(error))
         }
       })
-    })
+    )
   }
 
-  private settle(
-    work: Work<In>,
-    answer: Answer,
-    again: boolean
-  ): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
+  /** It is interrupted, and does not end. What is put around it may go on nevertheless. */
+  private readonly terminates = Effect.suspend(() => {
+    this.lost = true
+    return this.gopher.replace()
+  })
+
+  private settle(work: Work<In>, answer: Answer): Effect.Effect<Out, E | ThreadCrashed | InvalidMessage> {
     switch (answer._tag) {
       case "Success":
         return this.decode<Out>(work, "result", answer.value)
@@ -141,8 +142,7 @@ class Units<In, Out, E> {
         if (answer.part === "body") this.contexts.forget()
         return invalid(work, answer.part, answer.reason)
       case "Ended":
-        // One that is sent again may be what the thread has ended of.
-        return answer.begun || again ? this.crash(work, answer.ended) : this.gopher.putBack
+        return answer.begun || this.lost ? this.crash(work, answer.ended) : this.gopher.putBack
     }
   }
 
@@ -166,6 +166,7 @@ class Units<In, Out, E> {
 
   private crash({ id }: Work<In>, { cause, exitCode, reason }: Ended): Effect.Effect<never, ThreadCrashed> {
     const { maxCrashes, url } = this.settings
+    this.lost = true
     return Effect.zipRight(
       this.gopher.replace({ maxCrashes }),
       new ThreadCrashed({ file: url.href, unit: id, reason, exitCode, ...(cause !== undefined && { cause }) })
@@ -232,6 +233,8 @@ const logged = ({ annotations, cause, level, message, spans }: Extract<ToHerd, {
   return log(
     Effect.logWithLevel(LogLevel.fromLiteral(level), ...parts, ...(Cause.isEmpty(causes) ? [] : [causes])).pipe(
       Effect.annotateLogs(Object.fromEntries(annotations)),
+      // The thread has asked for the level of the unit's fiber, which is what counts.
+      Effect.locally(FiberRef.currentMinimumLogLevel, LogLevel.All),
       Effect.locally(
         FiberRef.currentLogSpan,
         List.fromIterable(spans.map(({ label, startTime }) => LogSpan.make(label, startTime)))

@@ -46,6 +46,8 @@ export type ToThread =
   | Run
   | { readonly type: "interrupt"; readonly seq: number }
   | { readonly type: "stop" }
+  /** Something came that can't be read: was it the answer to one of these? */
+  | { readonly type: "unread"; readonly seqs: ReadonlyArray<number>; readonly reason: string }
 
 export const PARTS = ["body", "result", "error"] as const
 

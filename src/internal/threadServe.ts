@@ -67,8 +67,9 @@ class Server<In, Out, E, R> {
   private readonly data: ThreadData
   /** By their `seq`. */
   private readonly running = new Map<number, Fiber.RuntimeFiber<unknown, unknown>>()
-  /** The `seq` of the unit that came last. */
+  /** The `seq` of the unit that came last, and of that which failed last. */
   private heard = 0
+  private lastFailed = 0
   /** What the Layer provides. */
   private provided: Runtime.Runtime<R> | undefined = undefined
   /** Runs a unit with that, and with what the herd's fiber passes on. */
@@ -83,7 +84,7 @@ class Server<In, Out, E, R> {
   start(): void {
     const life = Effect.gen(this, function*() {
       this.provided = yield* Layer.toRuntime(this.settings.layer)
-      this.fork = Runtime.runFork(this.provided)
+      this.fork = Runtime.runFork(runtimeIn(this.provided, this.data.context))
       yield* Effect.addFinalizer(() => Fiber.interruptAll(Array.from(this.running.values())))
       yield* evaluated
       this.post({ type: "ready", schemas: codedParts(this.settings.coders) })
@@ -99,6 +100,7 @@ class Server<In, Out, E, R> {
     this.data.port.on("message", (message: ToThread) => {
       if (!("type" in message)) return this.begin(message)
       if (message.type === "stop") return fiber.unsafeInterruptAsFork(FiberId.none)
+      if (message.type === "unread") return this.unread(message.seqs, message.reason)
       this.running.get(message.seq)?.unsafeInterruptAsFork(FiberId.none)
     })
     // Of all that comes only a unit can be too large, or too deep, to be read: the next one.
@@ -106,6 +108,15 @@ class Server<In, Out, E, R> {
       const seq = this.begins(this.heard + 1)
       this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "body", reason: reasonOf(error) } })
     })
+  }
+
+  /** Units that have not ended are still to be answered. */
+  private unread(seqs: ReadonlyArray<number>, reason: string): void {
+    for (const seq of seqs) {
+      if (this.running.has(seq)) continue
+      const part = seq === this.lastFailed ? "error" : "result"
+      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
+    }
   }
 
   private refused(reason: unknown): void {
@@ -187,6 +198,7 @@ class Server<In, Out, E, R> {
       const { part, reason } = refused.value
       return this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
     }
+    this.lastFailed = seq
     const crossed = crossingCause(cause)
     try {
       this.post({ type: "failed", seq, failed: { _tag: "Failure", cause: crossed } })
