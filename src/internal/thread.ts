@@ -4,6 +4,7 @@ import * as Exit from "effect/Exit"
 import * as FiberId from "effect/FiberId"
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
+import { nextTurn } from "./nextTurn.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
 import { codedParts, type GopherSettings } from "./threadOptions.ts"
@@ -32,11 +33,6 @@ export type Answer =
   | { readonly _tag: "Ended"; readonly ended: Ended; readonly begun: boolean }
 
 type Log = Extract<ToHerd, { readonly type: "log" }>
-
-/** One turn of the event loop. */
-const turn = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
 
 /**
  * A thread, as the herd sees it.
@@ -232,7 +228,7 @@ export class Thread {
 
   private inTime(effect: Effect.Effect<unknown>, otherwise: Effect.Effect<void>): Effect.Effect<void> {
     // Where this thread was busy meanwhile, the answer may be there and has to be heard first.
-    const late = Effect.zipRight(Effect.sleep(this.settings.terminateAfter), turn)
+    const late = Effect.zipRight(Effect.sleep(this.settings.terminateAfter), nextTurn)
     const inTime = Effect.raceFirst(
       Effect.interruptible(Effect.as(effect, true)),
       Effect.interruptible(Effect.as(late, false))

@@ -20,6 +20,7 @@ import { isMainThread, type Transferable, workerData } from "node:worker_threads
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import { isObject } from "./check.ts"
+import { nextTurn } from "./nextTurn.ts"
 import { noEffect } from "./noEffect.ts"
 import { reasonOf, show } from "./show.ts"
 import { crossing, crossingCause } from "./threadError.ts"
@@ -52,11 +53,6 @@ export const serve = <In, Out, E, R>(process: Process<In, Out, E, R>, settings: 
   new Server(process, settings, data).start()
 }
 
-/** By the next turn of the event loop a module that fails after it has called `serve` has ended the thread. */
-const evaluated = Effect.async<void>((resume) => {
-  setImmediate(() => resume(Effect.void))
-})
-
 /** What is there under this name was put there by the herd's side. */
 const dataOf = (data: unknown): ThreadData | undefined =>
   isObject(data) && KEY in data ? data[KEY] as ThreadData : undefined
@@ -86,7 +82,8 @@ class Server<In, Out, E, R> {
       this.provided = yield* Layer.toRuntime(this.settings.layer)
       this.fork = Runtime.runFork(runtimeIn(this.provided, this.data.context))
       yield* Effect.addFinalizer(() => Fiber.interruptAll(Array.from(this.running.values())))
-      yield* evaluated
+      // By then a module that fails after it has called `serve` has ended the thread.
+      yield* nextTurn
       this.post({ type: "ready", schemas: codedParts(this.settings.coders) })
       return yield* Effect.never
     })
@@ -105,27 +102,22 @@ class Server<In, Out, E, R> {
     })
     // Of all that comes only a unit can be too large, or too deep, to be read: the next one.
     this.data.port.on("messageerror", (error) => {
-      const seq = this.begins(this.heard + 1)
-      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "body", reason: reasonOf(error) } })
+      const seq = this.heard + 1
+      this.begins(seq)
+      this.invalid(seq, "body", reasonOf(error))
     })
   }
 
   /** Units that have not ended are still to be answered. */
   private unread(seqs: ReadonlyArray<number>, reason: string): void {
     for (const seq of seqs) {
-      if (this.running.has(seq)) continue
-      const part = seq === this.lastFailed ? "error" : "result"
-      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
+      if (!this.running.has(seq)) this.invalid(seq, seq === this.lastFailed ? "error" : "result", reason)
     }
   }
 
   private refused(reason: unknown): void {
     const error = crossing(reason)
-    try {
-      this.post({ type: "refused", error })
-    } catch {
-      this.post({ type: "refused", error: asText(error) })
-    }
+    this.tell({ type: "refused", error }, () => ({ type: "refused", error: asText(error) }))
   }
 
   // ---------------------------------------------------------------------------------------------------- units
@@ -148,10 +140,9 @@ class Server<In, Out, E, R> {
     })
   }
 
-  private begins(seq: number): number {
+  private begins(seq: number): void {
     this.heard = seq
     Atomics.store(this.data.shared, BEGUN, seq)
-    return seq
   }
 
   /** One unit, from its body as it came to its result as it goes. */
@@ -188,25 +179,36 @@ class Server<In, Out, E, R> {
     try {
       this.post([seq, value], movable(this.settings.transfer?.(value) ?? []))
     } catch (error) {
-      this.post({ type: "failed", seq, failed: { _tag: "Invalid", part: "result", reason: reasonOf(error) } })
+      this.invalid(seq, "result", reasonOf(error))
     }
   }
 
   private failed(seq: number, cause: Cause.Cause<unknown>): void {
     const refused = Chunk.findFirst(Cause.failures(cause), (error): error is Refused => error instanceof Refused)
     if (Option.isSome(refused)) {
-      const { part, reason } = refused.value
-      return this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
+      return this.invalid(seq, refused.value.part, refused.value.reason)
     }
     this.lastFailed = seq
     const crossed = crossingCause(cause)
+    const failed = (failed: Failed) => ({ type: "failed", seq, failed } as const)
+    this.tell(failed({ _tag: "Failure", cause: crossed }), (error) =>
+      failed(
+        crossed.failures.length > 0
+          ? { _tag: "Invalid", part: "error", reason: reasonOf(error) }
+          : { _tag: "Failure", cause: asTexts(crossed) }
+      ))
+  }
+
+  private invalid(seq: number, part: Part, reason: string): void {
+    this.post({ type: "failed", seq, failed: { _tag: "Invalid", part, reason } })
+  }
+
+  /** What can't be cloned is told otherwise. */
+  private tell(message: ToHerd, otherwise: (error: unknown) => ToHerd): void {
     try {
-      this.post({ type: "failed", seq, failed: { _tag: "Failure", cause: crossed } })
+      this.post(message)
     } catch (error) {
-      const failed: Failed = crossed.failures.length > 0
-        ? { _tag: "Invalid", part: "error", reason: reasonOf(error) }
-        : { _tag: "Failure", cause: asTexts(crossed) }
-      this.post({ type: "failed", seq, failed })
+      this.post(otherwise(error))
     }
   }
 
@@ -226,16 +228,12 @@ class Server<In, Out, E, R> {
       annotations: Array.from(annotations),
       spans: Array.from(List.map(spans, ({ label, startTime }) => ({ label, startTime })))
     }
-    try {
-      this.post(log)
-    } catch {
-      this.post({
-        ...log,
-        message: log.message.map(asText),
-        cause: asTexts(log.cause),
-        annotations: log.annotations.map(([key, value]) => [key, cloneableOf(value)])
-      })
-    }
+    this.tell(log, () => ({
+      ...log,
+      message: log.message.map(asText),
+      cause: asTexts(log.cause),
+      annotations: log.annotations.map(([key, value]) => [key, cloneableOf(value)])
+    }))
   })
 }
 
