@@ -25,6 +25,7 @@ import { living } from "./utils/garbage.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { pretendNow } from "./utils/now.ts"
 import { pretty } from "./utils/pretty.ts"
+import { spin } from "./utils/spin.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
 describe("process (G7)", () => {
@@ -294,7 +295,7 @@ describe("event loop (G13)", () => {
         onSuccess: () =>
           Effect.sync(() => {
             at.push(turn)
-            for (const until = performance.now() + 12; performance.now() < until;) { /* takes long */ }
+            spin(12)
           })
       })
       count()
@@ -311,7 +312,7 @@ describe("event loop (G13)", () => {
       const herd = yield* Herd.make({
         process: (n: number) =>
           Effect.sync(() => {
-            for (const until = performance.now() + 0.9; performance.now() < until;) { /* takes 0.9 ms */ }
+            spin(0.9)
             return n
           })
       })

@@ -29,6 +29,7 @@ import type * as threadSchemas from "./fixtures/threadSchemas.ts"
 import { Order, Refused, schema } from "./fixtures/threadSchemas.ts"
 import { folder } from "./utils/children.ts"
 import { makeLogs as makeLoudLogs } from "./utils/logs.ts"
+import { spin } from "./utils/spin.ts"
 import { scoped, turn, turns, until } from "./utils/stage.ts"
 import { bundledWorkers, liveThreads } from "./utils/threads.ts"
 
@@ -697,8 +698,7 @@ describe("a thread that crashes", () => {
       const caller = yield* Effect.fork(Effect.exit(herd.run({ do: "nest", depth: 8_000, exits: true })))
       yield* turns
       // Both of its messages are here before anybody hears one.
-      const until = performance.now() + 300
-      while (performance.now() < until);
+      spin(300)
       assert.isTrue(Exit.isFailure(yield* Fiber.join(caller)))
       yield* close
     }))
@@ -860,8 +860,7 @@ describe("interrupting a unit in a thread", () => {
       yield* until(() => logs.lines.includes("INFO [-] begun"))
       yield* Fiber.interruptFork(caller)
       yield* turn
-      const end = performance.now() + 400
-      while (performance.now() < end);
+      spin(400)
       yield* Fiber.await(caller)
       yield* logs.collect(herd.resize(0))
       yield* herd.settled

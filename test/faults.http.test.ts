@@ -9,6 +9,7 @@ import { vi } from "vitest"
 import { ask, listen, pretend } from "./utils/http.ts"
 import { pretty } from "./utils/pretty.ts"
 import { hold } from "./utils/raw.ts"
+import { spin } from "./utils/spin.ts"
 import { turns, until } from "./utils/stage.ts"
 
 // A hundred sockets take their time on a machine that is busy.
@@ -115,8 +116,7 @@ describe("a unit that blocks the event loop", () => {
         outcomes: "discard",
         process: (n: number) =>
           Effect.sync(() => {
-            const until = performance.now() + (n === 0 ? 500 : 0)
-            while (performance.now() < until);
+            spin(n === 0 ? 500 : 0)
             if (n === 0) since = 0
             note(`unit ${n}`)
           })

@@ -3,6 +3,7 @@ import { execFileSync, spawnSync } from "node:child_process"
 import { closeSync, existsSync, openSync, readdirSync, readFileSync } from "node:fs"
 import { EventLoopLag, processMetrics } from "../src/internal/processMetrics.ts"
 import { scrape, serialize } from "../src/internal/prometheus.ts"
+import { spin } from "./utils/spin.ts"
 
 const root = new URL("..", import.meta.url).pathname
 
@@ -28,11 +29,6 @@ const until = async (condition: () => boolean) => {
     if (performance.now() > end) assert.fail("expected a condition to come true within 5 s, got none")
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
-}
-
-const block = (millis: number) => {
-  const end = performance.now() + millis
-  while (performance.now() < end);
 }
 
 describe.skipIf(!existsSync("/proc/self/fd"))("the figures of the process", () => {
@@ -75,7 +71,7 @@ describe.skipIf(!existsSync("/proc/self/fd"))("the figures of the process", () =
 
   it("count the time on the processor, and keep the start where it is", () => {
     const before = scrape()
-    block(100)
+    spin(100)
     const after = scrape()
     const used = sample(after, "process_cpu_seconds_total") - sample(before, "process_cpu_seconds_total")
     assert.isAbove(used, 0.02)
@@ -93,7 +89,7 @@ describe("the event loop's lag", () => {
     scrape()
     await until(() => scrape().includes("\nnodejs_eventloop_lag_seconds "))
     // The delay begins when a look was due, up to 10 ms into the block.
-    block(400)
+    spin(400)
     await until(() => now() >= 0.38)
     const seen = [now(), now(), now()]
     assert.deepStrictEqual(seen, [seen[0], seen[0], seen[0]])
@@ -105,7 +101,7 @@ describe("the event loop's lag", () => {
     assert.isFalse(lag.watching)
     assert.isUndefined(lag.read())
     await until(() => lag.read() !== undefined)
-    block(150)
+    spin(150)
     await until(() => (lag.read() ?? 0) > 0.13)
     const seen = performance.now()
     await until(() => (lag.read() ?? 1) < 0.13)
