@@ -5,7 +5,7 @@
  */
 import * as Schema from "effect/Schema"
 import { crashOf } from "./internal/crash.ts"
-import { reasonOf } from "./internal/show.ts"
+import { cutId, reasonOf } from "./internal/show.ts"
 
 /**
  * A size that `resize`, `grow` or `shrink` refuses: the herd is as it was.
@@ -159,6 +159,66 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("gofherd/
 }
 
 /**
+ * A unit that can't be offered: its Schema does not encode the body to JSON, or its id is none.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class InvalidUnit extends Schema.TaggedError<InvalidUnit>("gofherd/InvalidUnit")("InvalidUnit", {
+  /** The name of the herd. */
+  herd: Schema.String,
+  part: Schema.Literal("body", "id"),
+  /** What it has to be. */
+  expected: Schema.String,
+  /** What it is, or what refused it, as text. */
+  given: Schema.String
+}) {
+  override get message(): string {
+    return `expected the ${this.part} of a unit of herd "${this.herd}" to be ${this.expected}, got ${this.given}`
+  }
+}
+
+/**
+ * The source of a durable herd could not do what it was asked for: its database is away, full, or not what it should be.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SourceError extends Schema.TaggedError<SourceError>("gofherd/SourceError")("SourceError", {
+  /** Which source. */
+  source: Schema.String,
+  /** What it was to do, such as `claim`. */
+  operation: Schema.String,
+  /** What the driver said. */
+  cause: Schema.Defect
+}) {
+  override get message(): string {
+    return `expected the ${this.source} source to ${this.operation}, got ${reasonOf(this.cause)}`
+  }
+}
+
+/**
+ * A unit that a durable herd held is not its own any more: its lease had run out, and its unit is ready again, or another's. What
+ * became of it here is not written down; it runs again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class LeaseLost extends Schema.TaggedError<LeaseLost>("gofherd/LeaseLost")("LeaseLost", {
+  /** The name of the herd. */
+  herd: Schema.String,
+  /** The id of the unit. */
+  unit: Schema.String,
+  attempt: Schema.Number
+}) {
+  override get message(): string {
+    return `expected herd "${this.herd}" to hold unit ${
+      cutId(this.unit)
+    } until attempt ${this.attempt} has settled, got its lease lost`
+  }
+}
+
+/**
  * @since 0.1.0
  * @category errors
  */
@@ -171,3 +231,6 @@ export type HerdError =
   | ThreadCrashed
   | ThreadNotStarted
   | InvalidMessage
+  | InvalidUnit
+  | SourceError
+  | LeaseLost

@@ -5,8 +5,8 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Schema } from "effect"
 import { HerdError } from "gofherd"
 
-const { HerdClosed, InvalidMessage, InvalidOption, InvalidSize, ListenError, ThreadCrashed } = HerdError
-const { ThreadNotStarted, UnprotectedHost } = HerdError
+const { HerdClosed, InvalidMessage, InvalidOption, InvalidSize, InvalidUnit, LeaseLost, ListenError } = HerdError
+const { SourceError, ThreadCrashed, ThreadNotStarted, UnprotectedHost } = HerdError
 
 const inUse = Object.assign(new Error("listen EADDRINUSE"), { code: "EADDRINUSE" })
 
@@ -71,6 +71,21 @@ const errors = [
     InvalidMessage,
     new InvalidMessage({ unit: "7", part: "body", reason: "() => {} could not be cloned." }),
     "expected the body of unit 7 to cross between threads, got () => {} could not be cloned."
+  ),
+  known(
+    InvalidUnit,
+    new InvalidUnit({ herd: "mails", part: "id", expected: "a string", given: "17" }),
+    "expected the id of a unit of herd \"mails\" to be a string, got 17"
+  ),
+  known(
+    SourceError,
+    new SourceError({ source: "SQLite", operation: "claim units", cause: new Error("disk I/O error") }),
+    "expected the SQLite source to claim units, got disk I/O error"
+  ),
+  known(
+    LeaseLost,
+    new LeaseLost({ herd: "mails", unit: "order-17", attempt: 2 }),
+    "expected herd \"mails\" to hold unit order-17 until attempt 2 has settled, got its lease lost"
   )
 ]
 
@@ -84,7 +99,10 @@ describe("HerdError", () => {
       "UnprotectedHost",
       "ThreadCrashed",
       "ThreadNotStarted",
-      "InvalidMessage"
+      "InvalidMessage",
+      "InvalidUnit",
+      "SourceError",
+      "LeaseLost"
     ]
     assert.sameMembers(Object.keys(HerdError), names)
     assert.deepStrictEqual(errors.map(({ error }) => error.name), names)

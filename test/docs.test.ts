@@ -209,7 +209,7 @@ describe("the documentation", () => {
     assert.strictEqual(tags.length, 8)
     for (const [, tag = ""] of tags) assert.include(readme, `| \`${tag}\` |`)
     const errors = Array.from(text("HerdError.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
-    assert.strictEqual(errors.length, 8)
+    assert.strictEqual(errors.length, 11)
     for (const [, tag = ""] of errors) assert.match(readme, new RegExp(`\\| \`${tag}\``))
   })
 

@@ -14,6 +14,7 @@ import type { Gopher } from "./gopher.ts"
 import type { History } from "./history.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
+import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { noEffect } from "./noEffect.ts"
 import type { Settings } from "./options.ts"
@@ -50,6 +51,7 @@ export class Attempts<In, Out, E, R> {
   private readonly tally: Tally
   private readonly history: History
   private readonly turn: Turn
+  private readonly keeper: Keeper<In, Out, E> | undefined
   private readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
   private readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
   private readonly onStarted: () => void
@@ -65,6 +67,8 @@ export class Attempts<In, Out, E, R> {
     readonly tally: Tally
     readonly history: History
     readonly turn: Turn
+    /** Who keeps the units, if that is not the herd. */
+    readonly keeper: Keeper<In, Out, E> | undefined
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
     /** If the gopher ends now, does a fresh one follow? */
     readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
@@ -75,7 +79,9 @@ export class Attempts<In, Out, E, R> {
     this.settings = options.settings
     this.name = options.name
     this.traced = options.traced
+    this.keeper = options.keeper
     this.plain = !options.traced && !options.settings.tracing && options.settings.onSuccess === undefined
+      && options.keeper === undefined
     this.backlog = options.backlog
     this.outcomes = options.outcomes
     this.tally = options.tally
@@ -265,11 +271,16 @@ export class Attempts<In, Out, E, R> {
       )
     }
     const { onSuccess } = this.settings
-    if (onSuccess === undefined) return attempt
+    if (onSuccess === undefined && this.keeper === undefined) return attempt
     return Effect.flatMap(attempt, (value) => {
       const outcome = this.conclude(gopher, Exit.succeed(value))
       gopher.finish = () => this.settle(gopher, outcome)
-      return Effect.as(this.callback("onSuccess", () => onSuccess(outcome)), value)
+      const steps = this.steps(
+        "onSuccess",
+        onSuccess && (() => onSuccess(outcome)),
+        this.keeping(gopher, (keeper, job) => keeper.settled(job, outcome))
+      )
+      return steps === undefined ? Effect.succeed(value) : Effect.as(steps, value)
     })
   }
 
@@ -283,9 +294,14 @@ export class Attempts<In, Out, E, R> {
     const work = gopher.work as Work<In>
     const job = this.jobOf(gopher, work)
     const millis = this.measure(gopher)
+    const { keeper } = this
     this.tally.retried++
     gopher.finish = () => {
       this.release(gopher)
+      if (keeper !== undefined) {
+        keeper.retried(job, cause, decision.delay)
+        return this.leave(job)
+      }
       job.attempts++
       job.millis += millis
       job.schedule = decision.state
@@ -297,8 +313,41 @@ export class Attempts<In, Out, E, R> {
     return this.conclusion(
       gopher,
       "onRetry",
-      onRetry && (() => onRetry({ work, cause, status: "retry", delay: Duration.millis(decision.delay) }))
+      onRetry && (() => onRetry({ work, cause, status: "retry", delay: Duration.millis(decision.delay) })),
+      this.keeping(gopher, (keeper, job) => keeper.retried(job, cause, decision.delay))
     )
+  }
+
+  /** The unit is its keeper's again, and none of this herd's. */
+  leave(job: Job<In, Out, E>): void {
+    job.phase = "settled"
+    job.settle = undefined
+    this.backlog.accepted--
+    this.turn.begin()
+    this.onSettled()
+  }
+
+  /** A unit that its keeper had for the herd could not be read: it has failed, at this attempt. */
+  refuse(work: Work<unknown>, cause: Cause.Cause<never>): void {
+    this.backlog.accepted++
+    this.tally.failed++
+    this.history.failed(new OutcomeImpl(work, Exit.failCause(cause), work.attempt, 0))
+    this.turn.begin()
+    this.onSettled()
+  }
+
+  /** Tells the keeper of the gopher's unit, if there is one, and waits until what keeps it knows. */
+  private keeping(
+    gopher: Gopher<In, Out, E>,
+    tell: (keeper: Keeper<In, Out, E>, job: Job<In, Out, E>) => void
+  ): Effect.Effect<void> | undefined {
+    const { keeper } = this
+    const { job } = gopher
+    if (keeper === undefined || job === undefined) return undefined
+    return Effect.suspend(() => {
+      tell(keeper, job)
+      return keeper.known(job)
+    })
   }
 
   private giveUp(gopher: Gopher<In, Out, E>, cause: Cause.Cause<E>): Effect.Effect<void, never, R> {
@@ -306,7 +355,8 @@ export class Attempts<In, Out, E, R> {
     gopher.finish = () => this.settle(gopher, outcome)
     const { onFailure } = this.settings
     const call = outcome.status === "failure" && onFailure ? () => onFailure(outcome) : undefined
-    const done = this.conclusion(gopher, "onFailure", call)
+    const keeping = this.keeping(gopher, (keeper, job) => keeper.settled(job, outcome))
+    const done = this.conclusion(gopher, "onFailure", call, keeping)
     const defect = Cause.dieOption(cause)
     if (this.settings.worker.gopher === undefined || Option.isNone(defect)) return done
     // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
@@ -320,21 +370,34 @@ export class Attempts<In, Out, E, R> {
     )
   }
 
-  /** The callback, if there is one, and then what ends the attempt. */
+  /** The callback and the keeping, if there are such, and then what ends the attempt. */
   private conclusion(
     gopher: Gopher<In, Out, E>,
     name: string,
-    call: (() => Effect.Effect<void, never, R>) | undefined
+    call: (() => Effect.Effect<void, never, R>) | undefined,
+    keeping: Effect.Effect<void> | undefined
   ): Effect.Effect<void, never, R> {
-    if (call === undefined) {
+    const steps = this.steps(name, call, keeping)
+    if (steps === undefined) {
       gopher.finish?.()
       return Effect.void
     }
-    return Effect.andThen(this.callback(name, call), () => {
-      // The callback took its time, too.
+    return Effect.andThen(steps, () => {
+      // They took their time, too.
       this.turn.look()
       gopher.finish?.()
     })
+  }
+
+  /** What comes between an attempt and its end: the callback first, since what keeps the unit may forget it then. */
+  private steps(
+    name: string,
+    call: (() => Effect.Effect<void, never, R>) | undefined,
+    keeping: Effect.Effect<void> | undefined
+  ): Effect.Effect<void, never, R> | undefined {
+    if (call === undefined) return keeping
+    const callback = this.callback(name, call)
+    return keeping === undefined ? callback : Effect.zipRight(callback, keeping)
   }
 
   private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {

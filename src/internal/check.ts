@@ -54,6 +54,12 @@ export const optional = (is: (value: unknown) => boolean) => (value: unknown): b
  */
 export const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
 
+/**
+ * @internal
+ */
+export const isIterable = (value: unknown): boolean =>
+  value !== undefined && value !== null && typeof Object(value)[Symbol.iterator] === "function"
+
 const unreadable = (error: unknown, option = "options"): InvalidOption =>
   new InvalidOption({
     option,

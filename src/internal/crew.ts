@@ -114,10 +114,10 @@ export class Crew<In, Out, E> {
     return Array.from(this.gophers.values()).flatMap(({ work }) => work === undefined ? [] : [work.id])
   }
 
-  /** How many more than those at work could begin at once. */
-  free(working: number): number {
-    const free = Math.max(0, this.size - working)
-    return this.resident ? Math.min(free, this.idle.length + (this.waking === undefined ? 0 : 1)) : free
+  /** How many more than those at work could begin at once, or once so many others have ended. */
+  free(working: number, ending = 0): number {
+    const free = Math.max(0, this.size - working + ending)
+    return this.resident ? Math.min(free, this.idle.length + (this.waking === undefined ? 0 : 1) + ending) : free
   }
 
   /** Gophers that have to go for the size to be kept. */

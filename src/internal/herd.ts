@@ -15,6 +15,7 @@ import type { Herd, HerdHistory, HerdState, Options, ResizeOptions, SendAllOptio
 import type { HerdClosed } from "../HerdError.ts"
 import { InvalidOption, InvalidSize } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
+import type { Work } from "../Work.ts"
 import { Attempts } from "./attempts.ts"
 import type { Nothing } from "./backlog.ts"
 import { Backlog } from "./backlog.ts"
@@ -29,6 +30,7 @@ import { History } from "./history.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
+import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
@@ -51,10 +53,34 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
 const LOGGED_IDS = 10
 
 /**
+ * A herd whose units are kept elsewhere, as their keeper sees it: it has them for a while.
+ *
+ * @internal
+ */
+export interface Kept<In, Out, E> extends Herd<In, Out, E> {
+  readonly turn: Turn
+  /** The scope closes: what runs is interrupted. */
+  readonly stopping: boolean
+  /** How many more units could begin, once so many others have ended; below 0, how many of those that wait are too many. */
+  vacancies(ending: number): number
+  /** Takes a unit in, unless it is closed. */
+  enter(job: Job<In, Out, E>): boolean
+  /** Gives a unit back that has not begun. */
+  withdraw(job: Job<In, Out, E>): boolean
+  /** A unit that can't be read has failed. */
+  refuse(work: Work<unknown>, cause: Cause.Cause<never>): void
+  /** Interrupts a unit, and waits until that is done. */
+  cancel(job: Job<In, Out, E>): Effect.Effect<void>
+}
+
+/** Who keeps the units of a herd, given the herd, which is not made yet. */
+type KeeperOf<In, Out, E> = (herd: Kept<In, Out, E>) => Keeper<In, Out, E>
+
+/**
  * The parts of a herd put together, behind the public interface. All state is plain and synchronous, since there is one
  * thread: Effects are there to run the user's code, to suspend and to be interrupted.
  */
-class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E, R>, IntakeHost<In, Out, E> {
+class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E, R>, IntakeHost<In, Out, E> {
   readonly name: string
   readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
   readonly attempts: Attempts<In, Out, E, R>
@@ -67,6 +93,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
   readonly resources: Resources<In, Out, E>
   readonly turn: Turn
   private readonly tally: Tally
+  private readonly keeper: Keeper<In, Out, E> | undefined
   private readonly past = new History()
   private readonly buffer: Outcomes<Outcome<In, Out, E>> | undefined
   private readonly unread: UnreadWatch | undefined
@@ -81,6 +108,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
     readonly backlog: Backlog<In, Out, E>
     readonly turn: Turn
+    readonly keeperOf: KeeperOf<In, Out, E> | undefined
   }) {
     const { backlog, runtime, settings, turn } = parts
     this.name = settings.name
@@ -92,6 +120,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.backlog = backlog
     this.turn = turn
     this.tally = new Tally(this.name)
+    this.keeper = parts.keeperOf?.(this)
     this.buffer = settings.outcomes === undefined
       ? undefined
       : new Outcomes({ capacity: settings.outcomes, onTaken: () => this.outcomesTaken() })
@@ -116,6 +145,7 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       tally: this.tally,
       history: this.past,
       turn,
+      keeper: this.keeper,
       fork: (effect) => this.fork(effect),
       replaces: (gopher) => this.crew.replaces(gopher),
       mayStart: (gopher) => !gopher.retired && this.mayStart(),
@@ -193,6 +223,32 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       this.crew.signal()
       return Effect.void
     })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- units of a keeper
+
+  get stopping(): boolean {
+    return this.attempts.stopping
+  }
+
+  vacancies(ending: number): number {
+    const begins = !this.paused && !this.backlog.closed && !this.attempts.stopping
+    return (begins ? this.crew.free(this.attempts.running, ending) : 0) - this.queued
+  }
+
+  enter(job: Job<In, Out, E>): boolean {
+    return !this.backlog.closed && Queue.unsafeOffer(this.queue, job)
+  }
+
+  withdraw(job: Job<In, Out, E>): boolean {
+    if (job.phase !== "queued") return false
+    this.backlog.discard(job)
+    this.attempts.leave(job)
+    return true
+  }
+
+  refuse(work: Work<unknown>, cause: Cause.Cause<never>): void {
+    this.attempts.refuse(work, cause)
   }
 
   // ---------------------------------------------------------------------------------------------------- results
@@ -383,7 +439,8 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
     this.turn.atEnd(() => this.endOfTurn())
     this.crew.resize(this.settings.size, false)
     this.flush()
-    return this.log(LogLevel.Debug, `made, with size ${this.settings.size}`)
+    const made = this.log(LogLevel.Debug, `made, with size ${this.settings.size}`)
+    return this.keeper === undefined ? made : Effect.zipRight(made, this.keeper.start)
   })
 
   private grace: Fiber.Fiber<unknown> | undefined
@@ -410,9 +467,12 @@ class HerdImpl<In, Out, E, R> implements Herd<In, Out, E>, GopherHost<In, Out, E
       const ids = [...running, ...waiting].slice(0, LOGGED_IDS).map((id) => cutId(id)).join(", ")
       yield* this.log(
         LogLevel.Warning,
-        `stopped with ${left} units left over, now interrupted: ${ids}${left > LOGGED_IDS ? ", …" : ""}`
+        `stopped with ${left} units left over, now ${this.keeper === undefined ? "interrupted" : "given back"}: ${ids}${
+          left > LOGGED_IDS ? ", …" : ""
+        }`
       )
     }
+    if (this.keeper !== undefined) yield* this.keeper.stop
     this.unread?.stop()
     this.stopped = true
     this.crew.resize(0, false)
@@ -440,19 +500,30 @@ export const make = <In, Out, E, R, RRetry, RCallback>(
   options: Options<In, Out, E, R, RRetry, RCallback>,
   defaultName = "herd"
 ): Effect.Effect<Herd<In, Out, E>, never, R | RRetry | RCallback | Scope.Scope> =>
+  Effect.flatMap(Effect.orDie(validate(options, defaultName)), (settings) => makeWith(settings, undefined))
+
+/**
+ * A herd whose units are kept by somebody else.
+ *
+ * @internal
+ */
+export const makeWith = <In, Out, E, R>(
+  settings: Settings<In, Out, E, R>,
+  keeperOf: KeeperOf<In, Out, E> | undefined
+): Effect.Effect<Kept<In, Out, E>, never, R | Scope.Scope> =>
   Effect.gen(function*() {
-    const settings = yield* Effect.orDie(validate(options, defaultName))
     // Taken out here, since gophers inherit what is set, and acquiring is uninterruptible.
-    const runtime = yield* interruptibleRuntime<R | RRetry | RCallback>()
+    const runtime = yield* interruptibleRuntime<R>()
     return yield* Effect.acquireRelease(
-      Effect.tap(assemble(settings, runtime), (herd) => herd.start),
+      Effect.tap(assemble(settings, runtime, keeperOf), (herd) => herd.start),
       (herd) => herd.stop
     )
   })
 
 const assemble = <In, Out, E, R>(
   settings: Settings<In, Out, E, R>,
-  runtime: Runtime.Runtime<R>
+  runtime: Runtime.Runtime<R>,
+  keeperOf: KeeperOf<In, Out, E> | undefined
 ): Effect.Effect<HerdImpl<In, Out, E, R>> =>
   Effect.gen(function*() {
     const turn = new Turn()
@@ -466,7 +537,7 @@ const assemble = <In, Out, E, R>(
     })
     const queue = yield* Queue.make<Unit<In, Out, E> | Nothing>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }
-    const herd = new HerdImpl<In, Out, E, R>({ settings: named, runtime, queue, backlog, turn })
+    const herd = new HerdImpl<In, Out, E, R>({ settings: named, runtime, queue, backlog, turn, keeperOf })
     return herd
   })
 

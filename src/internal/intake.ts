@@ -8,7 +8,7 @@ import type { SendAllOptions, SendOptions } from "../Herd.ts"
 import { HerdClosed, InvalidOption } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Backlog, Nothing } from "./backlog.ts"
-import { holds, isObject, readNow } from "./check.ts"
+import { holds, isIterable, isObject, readNow } from "./check.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { show } from "./show.ts"
@@ -59,9 +59,6 @@ const iteratorOf = <A>(bodies: Iterable<A>): Iterator<A> => {
   if (isIterator<A>(iterator)) return iterator
   throw new InvalidOption({ option: "bodies", expected: "an iterable", given: show(bodies) })
 }
-
-const isIterable = (value: unknown): boolean =>
-  value !== undefined && value !== null && typeof Object(value)[Symbol.iterator] === "function"
 
 const isIterator = <A>(value: unknown): value is Iterator<A> =>
   isObject(value) && "next" in value && typeof value.next === "function"

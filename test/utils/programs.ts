@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process"
 import { accessSync, constants, existsSync } from "node:fs"
 import { delimiter, join } from "node:path"
+import { installSqliteNode } from "./sqliteNode.ts"
 
 /** What tests need beyond npm: the Debian package that has it, and the names under which a machine may have it already. */
 const programs = {
@@ -43,26 +44,60 @@ export const path = (program: Program): string => {
 
 const missing = () => (Object.keys(programs) as Array<Program>).filter((program) => find(program) === undefined)
 
-/**
- * Before all tests: installs from Debian's packages what is missing, as root on Debian; elsewhere says what to install. With
- * `CI=true` missing is a failure; otherwise the tests concerned are skipped.
- */
-export default function setup(): void {
-  const wanted = Array.from(new Set(missing().map((program) => packages[program])))
-  if (wanted.length === 0) return
-  const command = `apt-get install --no-install-recommends -y ${wanted.join(" ")}`
-  if (process.getuid?.() === 0 && existsSync("/etc/debian_version")) {
-    process.stderr.write(`installing what the tests need: ${command}\n`)
-    const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" } as const
-    try {
-      execFileSync("sh", ["-c", `apt-get update && ${command}`], options)
-    } catch (error) {
-      process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
-    }
+const isDebianRoot = process.getuid?.() === 0 && existsSync("/etc/debian_version")
+
+const aptGet = (packages: ReadonlyArray<string>) => `apt-get install --no-install-recommends -y ${packages.join(" ")}`
+
+/** As root on Debian; says so, and what went wrong. */
+const install = (packages: ReadonlyArray<string>): void => {
+  const command = aptGet(packages)
+  process.stderr.write(`installing what the tests need: ${command}\n`)
+  const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" } as const
+  try {
+    execFileSync("sh", ["-c", `apt-get update && ${command}`], options)
+  } catch (error) {
+    process.stderr.write(`${messageOf(error)}\n`)
   }
-  const left = missing()
-  if (left.length === 0) return
-  const message = `expected ${left.join(" and ")} to be installed, got none: ${command}`
+}
+
+const messageOf = (error: unknown) => error instanceof Error ? error.message : String(error)
+
+/** With `CI=true` missing is a failure; otherwise the tests concerned are skipped. */
+const skipOrFail = (message: string): void => {
   if (process.env["CI"] === "true") throw new Error(message)
   process.stderr.write(`${message}\nskipping the tests that need it\n`)
+}
+
+const setupPrograms = (): void => {
+  const wanted = Array.from(new Set(missing().map((program) => packages[program])))
+  if (wanted.length === 0) return
+  if (isDebianRoot) install(wanted)
+  const left = missing()
+  if (left.length > 0) skipOrFail(`expected ${left.join(" and ")} to be installed, got none: ${aptGet(wanted)}`)
+}
+
+/** What it takes to compile better-sqlite3, where npm finds nothing that is compiled. */
+const compiler = ["g++", "make", "python3"]
+
+const setupSqliteNode = (): void => {
+  try {
+    installSqliteNode()
+  } catch (error) {
+    if (!isDebianRoot) return skipOrFail(`${messageOf(error)}: ${aptGet(compiler)}`)
+    install(compiler)
+    try {
+      installSqliteNode()
+    } catch (error) {
+      skipOrFail(messageOf(error))
+    }
+  }
+}
+
+/**
+ * Before all tests: installs from Debian's packages what is missing, as root on Debian; elsewhere says what to install. And from
+ * npm's, better-sqlite3.
+ */
+export default function setup(): void {
+  setupPrograms()
+  setupSqliteNode()
 }

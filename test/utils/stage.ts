@@ -63,7 +63,7 @@ export const eventually = (check: () => void): Effect.Effect<void> =>
   )
 
 /** Waits until it holds: for what another process or socket has to bring about. */
-export const until = (condition: Effect.Effect<boolean> | (() => boolean)) =>
+export const until = <E = never>(condition: Effect.Effect<boolean, E> | (() => boolean)) =>
   Effect.repeat(Effect.isEffect(condition) ? condition : Effect.sync(condition), {
     until: (holds) => holds,
     schedule: Schedule.spaced("20 millis")

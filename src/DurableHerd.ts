@@ -1,0 +1,220 @@
+/**
+ * Herds **at least once**: a unit that was offered survives the process, and a unit that was at work when its process died runs again. So
+ * a `process` has to be fit for being run twice: let it write what it does under the unit's id (`INSERT … ON CONFLICT`, a PUT, an idempotency key
+ * of the service it calls), and let it look there first where that is cheaper than doing it again.
+ *
+ * Units are kept by a `HerdSource`. What bounds, resizes, retries, watches and serves them is a herd's: `HerdRouter`, `HerdServer` and
+ * `HerdProgress` take a durable herd as any other.
+ *
+ * Not part of the barrel: `import * as DurableHerd from "gofherd/DurableHerd"`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { Gopher } from "./Gopher.ts"
+import type { CommonOptions, Control, Process } from "./Herd.ts"
+import type { InvalidUnit, SourceError } from "./HerdError.ts"
+import { InvalidOption } from "./HerdError.ts"
+import type { DeadLetters, Depth, Fleet } from "./HerdSource.ts"
+import { HerdSource } from "./HerdSource.ts"
+import { holds } from "./internal/check.ts"
+import * as internal from "./internal/durable.ts"
+import { show } from "./internal/show.ts"
+
+// ------------------------------------------------------------------------------------------------------ models
+
+/**
+ * Runs units that a source keeps, with bounded concurrency, live-resizable. Its state, metrics and history are those of this process: `accepted` are the
+ * units that it has claimed and not given back. One that waits for its backoff is the source's, and `retrying` is 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DurableHerd<in out In> extends Control {
+  /**
+   * Gives a unit to the source, and returns its id once that has it. An id that the source knows already is accepted without doing
+   * anything: so offering again, where it is not known whether the first time went well, does no harm. Also of a herd that is closed: the unit
+   * is for whoever comes.
+   */
+  offer(body: In, options?: OfferOptions): Effect.Effect<string, InvalidUnit | SourceError>
+  /**
+   * Gives many units to the source, in order, 1000 at a time, and returns their ids. Bodies are encoded before the first is given, so with
+   * `InvalidUnit` none is. After a `SourceError` some may be: to offer them again without having them twice, give ids.
+   */
+  offerAll(
+    bodies: Iterable<In>,
+    options?: OfferAllOptions<In>
+  ): Effect.Effect<ReadonlyArray<string>, InvalidUnit | SourceError>
+  /** How many units the source has, of all processes. */
+  readonly depth: Effect.Effect<Depth, SourceError>
+  /** The units that failed for good: listed, redriven, discarded. */
+  readonly dead: DeadLetters
+  /** The bound of all processes together, where the source has one. */
+  readonly fleet: Option.Option<Fleet>
+  /** Waits until the source has nothing ready, delayed or held, of all processes. Looks every 100 ms. */
+  readonly awaitIdle: Effect.Effect<void>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface OfferAllOptions<in In> {
+  /** The id of each; by default a new one. As in `OfferOptions`. */
+  readonly id?: ((body: In) => string) | undefined
+  /** Higher starts first; within a priority, first in, first out. Any finite number that the source takes; default 0. */
+  readonly priority?: number | undefined
+  /** How long until it may start. Default 0. */
+  readonly delay?: Duration.DurationInput | undefined
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface OfferOptions extends Omit<OfferAllOptions<never>, "id"> {
+  /** One to 255 characters, unique among the units of the herd that the source knows, those that are done included for a while. */
+  readonly id?: string | undefined
+}
+
+/**
+ * What a durable herd is made of: beside `schema` and those below, the options of a herd without `capacity` and `outcomes`, since units wait in
+ * the source, and outcomes are heard by `onSuccess`, `onRetry` and `onFailure`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallback = R> =
+  & Omit<CommonOptions<In, Out, E, RRetry, RCallback>, "capacity" | "outcomes">
+  & {
+    /** What units are, and how they are written as JSON. Units that are kept have to be read by the program's next version, too. */
+    readonly schema: Schema.Schema<In, Encoded>
+    /**
+     * How long a unit is this process's without a sign of life of it, which it gives every third of that; the longer, the later units of a
+     * machine that is gone are others'. More than 0; default 30 s.
+     */
+    readonly lease?: Duration.DurationInput | undefined
+    /** A unit that was at work on so many processes as they ended, or lost it, is a dead letter. An integer from 1; default 3. */
+    readonly maxCrashes?: number | undefined
+  }
+  & (
+    | {
+      /** As a herd's: but it may run again for a unit that it has run for, see above. */
+      readonly process: Process<NoInfer<In>, Out, E, R>
+      readonly gopher?: undefined
+    }
+    | {
+      readonly process?: undefined
+      /** As a herd's. */
+      readonly gopher: Effect.Effect<Process<NoInfer<In>, Out, E, R>, never, R | Scope.Scope | Gopher>
+    }
+  )
+
+// ------------------------------------------------------------------------------------------------------ constructors
+
+/**
+ * Makes a durable herd on the units of its name, and starts it. It claims no more units than it has gophers for, and acknowledges each when
+ * its attempt has ended; so when the process dies at most `size` units run again, those that were at work.
+ *
+ * - A unit whose attempt fails is retried as `retry` says: the source keeps it until its time has come, and then any process may
+ *   have it. The Schedule is begun anew and played forward to the attempt at hand, with the error of now.
+ * - A unit that the Schedule gives up, that dies of a defect or interrupts itself, and one whose body the schema does not decode, is a dead letter:
+ *   kept, with why, until it is redriven or discarded.
+ * - A shrink and the closing of the scope, once `gracePeriod` has passed, release units that have not ended; their attempt is not
+ *   counted. Nothing is held by a herd that is idle, paused, or of size 0.
+ * - What the source fails to do is logged once, counted, and tried again after 100 ms, then 200 ms, and so on up to 5 s: gophers wait meanwhile.
+ *
+ * Options out of their bounds are a defect, `InvalidOption`.
+ *
+ * @example
+ * ```ts
+ * import { Effect, Schedule, Schema } from "effect"
+ * import * as DurableHerd from "gofherd/DurableHerd"
+ * import * as HerdSource from "gofherd/HerdSource"
+ *
+ * const Mail = Schema.Struct({ to: Schema.String, text: Schema.String })
+ *
+ * const program = Effect.gen(function*() {
+ *   const herd = yield* DurableHerd.make({
+ *     name: "mails",
+ *     schema: Mail,
+ *     process: ({ text, to }, { id }) => Effect.log(`${id}: to ${to}: ${text}`),
+ *     size: 4,
+ *     retry: Schedule.exponential("1 second").pipe(Schedule.intersect(Schedule.recurs(5)))
+ *   })
+ *   yield* herd.offer({ to: "a@example.org", text: "hello" }, { id: "order-17" })
+ *   yield* herd.awaitIdle
+ * }).pipe(Effect.scoped, Effect.provide(HerdSource.layerMemory()))
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <In, Encoded, Out, E = never, R = never, RRetry = never, RCallback = never>(
+  options: Options<In, Encoded, Out, E, R, RRetry, RCallback>
+): Effect.Effect<DurableHerd<In>, SourceError, R | RRetry | RCallback | HerdSource | Scope.Scope> =>
+  Effect.flatMap(HerdSource, (source) => internal.make(source, options, "herd"))
+
+// ------------------------------------------------------------------------------------------------------ layers
+
+/**
+ * Provides a durable herd as a service. The options may come from an Effect, such as a `Config`; what fails there fails the layer, and so does
+ * a source that can't be opened. The herd, and what it has in the source, is called by the tag's key unless the options name it.
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Layer, Schema } from "effect"
+ * import * as DurableHerd from "gofherd/DurableHerd"
+ * import * as HerdServer from "gofherd/HerdServer"
+ * import * as HerdSource from "gofherd/HerdSource"
+ *
+ * class Pages extends Context.Tag("pages")<Pages, DurableHerd.DurableHerd<URL>>() {}
+ *
+ * const PagesLive = DurableHerd.layer(Pages, {
+ *   schema: Schema.URL,
+ *   process: (url) => Effect.log(url.host),
+ *   size: 8
+ * })
+ *
+ * const Main = HerdServer.layer({ herds: [Pages] }).pipe(
+ *   Layer.provideMerge(PagesLive),
+ *   Layer.provide(HerdSource.layerMemory())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = <
+  Id,
+  In,
+  Encoded,
+  Out,
+  E = never,
+  R = never,
+  RRetry = never,
+  RCallback = never,
+  EL = never,
+  RL = never
+>(
+  tag: Context.Tag<Id, DurableHerd<In>>,
+  options:
+    | Options<In, Encoded, Out, E, R, RRetry, RCallback>
+    | Effect.Effect<Options<In, Encoded, Out, E, R, RRetry, RCallback>, EL, RL>
+): Layer.Layer<Id, SourceError | EL, HerdSource | Exclude<R | RRetry | RCallback | RL, Scope.Scope>> =>
+  holds(Context.isTag, tag)
+    ? Layer.scoped(
+      tag,
+      Effect.gen(function*() {
+        const source = yield* HerdSource
+        const given = holds(Effect.isEffect, options) ? yield* options : options
+        return yield* internal.make(source, given, tag.key)
+      })
+    )
+    : Layer.die(new InvalidOption({ option: "tag", expected: "a Context.Tag", given: show(tag) }))

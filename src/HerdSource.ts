@@ -1,0 +1,266 @@
+/**
+ * Where the units of a durable herd are kept: the seam between `DurableHerd` and a database or a queueing engine. A user chooses a source
+ * (`layerMemory`, `HerdSourceSqlite`) and has nothing more to do with it; whoever writes one implements `HerdSource`.
+ *
+ * Of every source is asked:
+ *
+ * - A unit that was offered is kept, whatever ends, until it is acknowledged, or buried and then redriven or discarded.
+ * - An `id` is accepted once in its herd, for as long as the source remembers it.
+ * - A claim is one owner's, for the time of its lease, and counts an attempt at once, so that a unit which ends its process is found
+ *   out. Settling and renewing are for the claim that was given: not for one whose lease ran out and whose unit is another's, or
+ *   claimed again. That is `lost`, and says so.
+ * - A claim that ends without being settled, since its owner has died or its lease has run out, is a crash: its unit is ready again, at its
+ *   old place, or buried once it has crashed `maxCrashes` times.
+ * - Ready units are claimed by priority, the higher first, and within a priority first in, first out. One that is released goes back to its place,
+ *   and its attempt is not counted; one that was delayed, retried or redriven is last.
+ *
+ * Not part of the barrel: `import * as HerdSource from "gofherd/HerdSource"`.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
+import type { SourceError } from "./HerdError.ts"
+import { makeMemory } from "./internal/sourceMemory.ts"
+
+// ------------------------------------------------------------------------------------------------------ models
+
+/**
+ * A unit that is offered.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NewUnit {
+  /** Not empty, at most 255 characters. */
+  readonly id: string
+  /** JSON. */
+  readonly body: string
+  /** Higher is claimed first. A finite number. */
+  readonly priority: number
+  /** Not to be claimed before, in epoch milliseconds; `undefined` is now. */
+  readonly runAt: number | undefined
+}
+
+/**
+ * A unit that is claimed: held by one owner until it is settled, released, or its lease runs out.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Claim {
+  readonly id: string
+  /** JSON, as it was offered. */
+  readonly body: string
+  readonly priority: number
+  /** 1 for the first attempt. Attempts that ended with their process count, those that were released don't. */
+  readonly attempt: number
+  /** When the first of its attempts failed, in epoch milliseconds. */
+  readonly firstFailureAt: number | undefined
+  /** Tells this claim from every other claim of the unit. */
+  readonly token: string
+}
+
+/**
+ * What is to become of a claimed unit.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Settlement =
+  /** It is done. */
+  | { readonly _tag: "Ack"; readonly claim: Claim }
+  /** It failed, and is to be attempted again at that time, in epoch milliseconds. */
+  | {
+    readonly _tag: "Retry"
+    readonly claim: Claim
+    readonly at: number
+    readonly firstFailureAt: number
+    readonly cause: string
+  }
+  /** It failed for good: it is a dead letter from now on. */
+  | { readonly _tag: "Bury"; readonly claim: Claim; readonly cause: string }
+  /** It was not begun, or interrupted: it goes back to its place, and its attempt does not count. */
+  | { readonly _tag: "Release"; readonly claim: Claim }
+
+/**
+ * What has come of settling.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Settled {
+  /** Claims that had been lost: nothing has become of them. */
+  readonly lost: ReadonlyArray<Claim>
+  /** What was claimed in the same step. */
+  readonly claimed: ReadonlyArray<Claim>
+}
+
+/**
+ * How many units a source has, of all processes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Depth {
+  /** Units that could be claimed now. */
+  readonly ready: number
+  /** Units that wait for their time: for their backoff, or since they were offered for later. */
+  readonly delayed: number
+  /** Units that are claimed. */
+  readonly held: number
+  /** Dead letters. */
+  readonly dead: number
+  /** Since when the unit is ready that has been for longest, in epoch milliseconds; `undefined` without one. */
+  readonly oldestAt: number | undefined
+}
+
+/**
+ * A unit that failed for good and is kept.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeadLetter {
+  readonly id: string
+  /** JSON, as it was offered. */
+  readonly body: string
+  readonly priority: number
+  /** How often it was claimed without being released. */
+  readonly attempts: number
+  /** How many of these ended with their process, or with their lease. */
+  readonly crashes: number
+  /** Why it was buried. */
+  readonly cause: string
+  /** When it was buried, in epoch milliseconds. */
+  readonly diedAt: number
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface ListOptions {
+  /** How many at most; an integer from 1, default 100. */
+  readonly limit?: number | undefined
+  /** How many to pass over; an integer from 0, default 0. */
+  readonly offset?: number | undefined
+}
+
+/**
+ * The units that failed for good. Nothing but these removes them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface DeadLetters {
+  /** The last buried first. */
+  list(options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError>
+  /** Makes them ready again, as if they had just been offered. How many it were: ids that are no dead letter's are passed over. */
+  redrive(ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError>
+  /** Removes them for good. How many it were. */
+  discard(ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError>
+}
+
+/**
+ * A bound of the units that all processes together hold, which the source itself sees to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Fleet {
+  /** `None` if there is no bound. */
+  readonly size: Effect.Effect<Option.Option<number>, SourceError>
+  /** An integer from 0; `None` for no bound. */
+  resize(size: Option.Option<number>): Effect.Effect<void, SourceError>
+}
+
+/**
+ * The units of one herd, for one process. No Effect of it may be left half done by an interruption: what it claims, its caller gets.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Queue {
+  /** Keeps units, all of them or none. Those whose id is known are passed over. */
+  offer(units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError>
+  /** Claims units that are ready, up to so many, at least one. Does not wait: there may be none. */
+  claim(max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError>
+  /**
+   * Settles units of this owner, each by its own claim, and claims up to `claim` others with it, in one step where that saves one.
+   * If it fails it is done again, so that settling twice in the same way is no loss.
+   */
+  settle(settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError>
+  /** Extends the leases, and tells of those that are lost. */
+  renew(claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError>
+  /** Waits until there may be something to claim, be it that a lease has run out. */
+  readonly arrival: Effect.Effect<void, SourceError>
+  readonly depth: Effect.Effect<Depth, SourceError>
+  readonly dead: DeadLetters
+  /** Where the source has it. */
+  readonly fleet: Option.Option<Fleet>
+}
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface OpenOptions {
+  /** How long a claim holds without being renewed. */
+  readonly lease: Duration.Duration
+  /** How many crashes bury a unit. */
+  readonly maxCrashes: number
+}
+
+// ------------------------------------------------------------------------------------------------------ tags
+
+/**
+ * Where durable herds keep their units.
+ *
+ * @since 0.1.0
+ * @category tags
+ */
+export class HerdSource extends Context.Tag("gofherd/HerdSource")<HerdSource, {
+  /**
+   * Opens the units of the herd of that name, as one owner. When the scope closes it releases what this owner holds. What dead owners held is ready
+   * at once where the source can tell that they are dead, otherwise when their leases have run out.
+   */
+  open(herd: string, options: OpenOptions): Effect.Effect<Queue, SourceError, Scope.Scope>
+}>() {}
+
+// ------------------------------------------------------------------------------------------------------ layers
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface MemoryOptions {
+  /** How long the id of a unit that is done is remembered. Default 1 hour. */
+  readonly retention?: Duration.DurationInput | undefined
+}
+
+/**
+ * Keeps units in memory: for tests. They survive the herd, not the layer.
+ *
+ * @example
+ * ```ts
+ * import { Context, Effect, Layer, Schema } from "effect"
+ * import * as DurableHerd from "gofherd/DurableHerd"
+ * import * as HerdSource from "gofherd/HerdSource"
+ *
+ * class Mails extends Context.Tag("mails")<Mails, DurableHerd.DurableHerd<string>>() {}
+ *
+ * const MailsTest = DurableHerd.layer(Mails, { schema: Schema.String, process: (to) => Effect.log(`mail to ${to}`) }).pipe(
+ *   Layer.provide(HerdSource.layerMemory())
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerMemory = (options?: MemoryOptions): Layer.Layer<HerdSource> =>
+  Layer.sync(HerdSource, () => makeMemory(options))

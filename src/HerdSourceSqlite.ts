@@ -1,0 +1,61 @@
+/**
+ * Keeps the units of durable herds in an SQLite database, by any SQLite `SqlClient` of `@effect/sql`: `@effect/sql-libsql`, which installs without a
+ * compiler, or `@effect/sql-sqlite-node`. Not part of the barrel, since `@effect/sql` is an optional peer:
+ * `import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"`.
+ *
+ * Several processes of one machine may work on one file, which is to be on a disk of that machine. What a process held that was killed
+ * is ready again when another one opens the herd, and at the latest a second later where one is at work on it. (In another container or another machine's
+ * process, when its leases have run out.)
+ *
+ * @since 0.1.0
+ */
+import * as SqlClient from "@effect/sql/SqlClient"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type { SourceError } from "./HerdError.ts"
+import { HerdSource } from "./HerdSource.ts"
+import { makeSqlite } from "./internal/sourceSqlite.ts"
+
+/**
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** How long units that are done are kept, without their bodies: so long an id is not accepted again. Default 1 hour; may be infinite. */
+  readonly retention?: Duration.DurationInput | undefined
+  /**
+   * How often it is looked for units that other processes have offered, and for those whose time has come. More than 0; default 100 ms. Units that
+   * this process offers are found at once.
+   */
+  readonly pollInterval?: Duration.DurationInput | undefined
+}
+
+/**
+ * Keeps units in the table `gofherd_units` of the client's database, which it makes if it is not there, and puts the database into WAL mode.
+ *
+ * An offer is synced to the disk when it returns (`PRAGMA synchronous = FULL`); what becomes of units is not (`NORMAL`): a crash of the process loses nothing of it, a
+ * power failure may lose the last of it, and units run again. An offer that is made inside `sql.withTransaction` is part of that transaction.
+ *
+ * Options out of their bounds are a defect, `InvalidOption`.
+ *
+ * @example
+ * ```ts
+ * import { LibsqlClient } from "@effect/sql-libsql"
+ * import { Context, Effect, Layer, Schema } from "effect"
+ * import * as DurableHerd from "gofherd/DurableHerd"
+ * import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
+ *
+ * class Mails extends Context.Tag("mails")<Mails, DurableHerd.DurableHerd<string>>() {}
+ *
+ * const MailsLive = DurableHerd.layer(Mails, { schema: Schema.String, process: (to) => Effect.log(`mail to ${to}`), size: 8 }).pipe(
+ *   Layer.provide(HerdSourceSqlite.layer()),
+ *   Layer.provide(LibsqlClient.layer({ url: "file:mails.db" }))
+ * )
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options?: Options): Layer.Layer<HerdSource, SourceError, SqlClient.SqlClient> =>
+  Layer.effect(HerdSource, Effect.flatMap(SqlClient.SqlClient, (sql) => makeSqlite(sql, options)))

@@ -1,0 +1,332 @@
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as LogLevel from "effect/LogLevel"
+import * as MetricLabel from "effect/MetricLabel"
+import * as Option from "effect/Option"
+import type { SourceError } from "../HerdError.ts"
+import { InvalidUnit, LeaseLost } from "../HerdError.ts"
+import type { Claim, Queue, Settled, Settlement } from "../HerdSource.ts"
+import * as HerdSourceMetrics from "../HerdSourceMetrics.ts"
+import type { Outcome } from "../Outcome.ts"
+import { Condition } from "./condition.ts"
+import type { Kept } from "./herd.ts"
+import { Job } from "./job.ts"
+import type { Keeper } from "./keeper.ts"
+import { logOf } from "./log.ts"
+import { Failure } from "./replay.ts"
+import { causeText } from "./sourceText.ts"
+
+/** Milliseconds: the shortest and the longest that a source that fails is left alone. */
+const REST = { shortest: 100, longest: 5_000 }
+
+/** How long a herd that stops waits for its source to hear the last of it. Leases see to the rest. */
+const FAREWELL = Duration.seconds(5)
+
+const selfInterrupted = "expected the unit to succeed or fail, got interrupted by itself"
+
+/** A unit that is claimed. */
+interface Held<In, Out, E> {
+  readonly claim: Claim
+  /** None if it can't be read. */
+  readonly job: Job<In, Out, E> | undefined
+  /** What is to become of it, once that is said: the source has not heard it yet. */
+  settlement: Settlement | undefined
+  /** Its gopher waits for the source to hear it. */
+  onKnown: (() => void) | undefined
+}
+
+/**
+ * Between a herd and its source. It claims a unit for each gopher that is free, and none beyond; it tells the source what has become of
+ * units, of all that have ended in a turn of the event loop at once, and claims the next ones with it; it gives back those that a
+ * shrink or a pause leaves without a gopher; and it keeps up the leases.
+ *
+ * One loop does it: it compares what there is with what should be, takes one step, and looks again.
+ *
+ * @internal
+ */
+export class Custody<In, Out, E> implements Keeper<In, Out, E> {
+  private readonly herd: Kept<In, Out, E>
+  private readonly queue: Queue
+  private readonly clock: Clock.Clock
+  private readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
+  private readonly lease: Duration.Duration
+  private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
+  /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
+  private readonly ending = new Set<Job<In, Out, E>>()
+  /** Those the source is to hear of. */
+  private unheard: Array<Held<In, Out, E>> = []
+  /** The source had fewer units than were asked for, and has not said that there are more. */
+  private exhausted = false
+  /** It waits for the source to say so. */
+  private listening = false
+  private over = false
+  /** How often the source has failed in a row, and what it said last. */
+  private failures = 0
+  private reported: string | undefined = undefined
+
+  /** There is something to do for the loop. */
+  private readonly stirred = new Condition(() => {
+    if (this.over || this.unheard.length > 0) return true
+    const vacancies = this.herd.vacancies(this.ending.size)
+    return vacancies < 0 || (this.listening ? vacancies === 0 : vacancies > 0)
+  })
+
+  constructor(options: {
+    readonly herd: Kept<In, Out, E>
+    readonly queue: Queue
+    readonly clock: Clock.Clock
+    readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
+    readonly lease: Duration.Duration
+  }) {
+    this.herd = options.herd
+    this.queue = options.queue
+    this.clock = options.clock
+    this.decode = options.decode
+    this.lease = options.lease
+    this.labels = Object.freeze([MetricLabel.make("herd", this.herd.name)])
+    for (const metric of Object.values(HerdSourceMetrics)) metric.unsafeValue(this.labels)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- what becomes of units
+
+  settled(job: Job<In, Out, E>, outcome: Outcome<In, Out, E>): void {
+    this.ending.delete(job)
+    const held = this.held.get(job)
+    if (held !== undefined) this.conclude(held, this.settlementOf(held.claim, outcome))
+  }
+
+  retried(job: Job<In, Out, E>, cause: Cause.Cause<E>, delay: number): void {
+    this.ending.delete(job)
+    const held = this.held.get(job)
+    if (held === undefined) return
+    const { claim } = held
+    const now = this.clock.unsafeCurrentTimeMillis()
+    const firstFailureAt = claim.firstFailureAt ?? now
+    this.conclude(held, { _tag: "Retry", claim, at: now + delay, firstFailureAt, cause: causeText(cause) })
+  }
+
+  known(job: Job<In, Out, E>): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      const held = this.held.get(job)
+      if (held === undefined) return resume(Exit.void)
+      held.onKnown = () => resume(Exit.void)
+    })
+  }
+
+  private settlementOf(claim: Claim, { attempts, exit }: Outcome<In, Out, E>): Settlement {
+    if (Exit.isSuccess(exit)) return { _tag: "Ack", claim }
+    if (!Cause.isInterruptedOnly(exit.cause)) return { _tag: "Bury", claim, cause: causeText(exit.cause) }
+    // One that interrupts itself would do so for ever.
+    const begun = attempts >= claim.attempt
+    return begun && !this.herd.stopping ? { _tag: "Bury", claim, cause: selfInterrupted } : { _tag: "Release", claim }
+  }
+
+  /** The source is to hear of it; what is said first counts. */
+  private conclude(held: Held<In, Out, E>, settlement: Settlement): void {
+    if (held.settlement !== undefined) return
+    held.settlement = settlement
+    this.unheard.push(held)
+    this.herd.turn.begin()
+  }
+
+  // ---------------------------------------------------------------------------------------------------- the loop
+
+  private readonly step: Effect.Effect<void> = Effect.suspend(() => {
+    this.giveBack()
+    const told = this.unheard
+    const ending = this.ending.size + told.filter(isRunning).length
+    const wanted = this.over ? 0 : Math.max(0, this.herd.vacancies(ending))
+    if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest(wanted)
+    this.unheard = []
+    const settlements = told.flatMap(({ settlement }) => settlement ?? [])
+    const asked = settlements.length > 0
+      ? this.queue.settle(settlements, wanted)
+      : Effect.map(this.queue.claim(wanted), (claimed): Settled => ({ lost: [], claimed }))
+    return Effect.matchEffect(asked, {
+      onFailure: (error) => {
+        this.unheard = [...told, ...this.unheard]
+        return this.failed(error)
+      },
+      onSuccess: ({ claimed, lost }) => {
+        this.failures = 0
+        this.reported = undefined
+        this.exhausted = claimed.length < wanted
+        return Effect.zipRight(
+          this.heard(told, lost),
+          Effect.forEach(claimed, (claim) => this.take(claim), { discard: true })
+        )
+      }
+    })
+  })
+
+  /** Units that no gopher is free for go back, those first that were claimed last. */
+  private giveBack(): void {
+    let surplus = -this.herd.vacancies(this.ending.size)
+    if (surplus <= 0) return
+    for (const held of Array.from(this.held.values()).toReversed()) {
+      if (surplus <= 0) return
+      if (held.job === undefined || !this.herd.withdraw(held.job)) continue
+      surplus--
+      this.conclude(held, { _tag: "Release", claim: held.claim })
+    }
+  }
+
+  /** Waits until something is to be done. */
+  private rest(wanted: number): Effect.Effect<void> {
+    this.listening = wanted > 0
+    if (!this.listening) {
+      this.exhausted = false
+      return this.stirred.await
+    }
+    const arrival = Effect.matchEffect(this.queue.arrival, {
+      onFailure: (error) => this.failed(error),
+      onSuccess: () =>
+        Effect.sync(() => {
+          this.exhausted = false
+        })
+    })
+    return Effect.ensuring(
+      Effect.raceFirst(arrival, this.stirred.await),
+      Effect.sync(() => {
+        this.listening = false
+      })
+    )
+  }
+
+  /** The source has heard of these; of the lost ones it did not want to. */
+  private heard(told: ReadonlyArray<Held<In, Out, E>>, lost: ReadonlyArray<Claim>): Effect.Effect<void> {
+    const losing = new Set(lost.map(keyOf))
+    for (const held of told) {
+      const { job, onKnown } = held
+      if (job === undefined) continue
+      this.held.delete(job)
+      if (isRunning(held)) this.ending.add(job)
+      onKnown?.()
+    }
+    return Effect.forEach(told, ({ claim }) => losing.has(keyOf(claim)) ? this.reportLost(claim) : Effect.void, {
+      discard: true
+    })
+  }
+
+  /** A unit has been claimed: brings it to the herd. */
+  private take(claim: Claim): Effect.Effect<void> {
+    return Effect.matchCause(this.decode(claim.body), {
+      onSuccess: (body) => {
+        const { attempt, firstFailureAt, id, priority } = claim
+        const job: Job<In, Out, E> = new Job<In, Out, E>(body, {
+          id,
+          priority,
+          settle: (outcome) => this.settled(job, outcome)
+        })
+        job.attempts = attempt - 1
+        job.schedule = new Failure(attempt, firstFailureAt)
+        const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined }
+        this.held.set(job, held)
+        // It may have closed meanwhile.
+        if (!this.herd.enter(job)) this.conclude(held, { _tag: "Release", claim })
+      },
+      onFailure: (cause) => {
+        const error = new InvalidUnit({
+          herd: this.herd.name,
+          part: "body",
+          expected: "one that its schema decodes",
+          given: Option.match(Cause.failureOption(cause), {
+            onNone: () => Cause.pretty(cause),
+            onSome: ({ message }) => message
+          })
+        })
+        const { attempt, body, id, priority } = claim
+        this.herd.refuse({ id, body, attempt, priority }, Cause.die(error))
+        const held: Held<In, Out, E> = { claim, job: undefined, settlement: undefined, onKnown: undefined }
+        this.conclude(held, { _tag: "Bury", claim, cause: causeText(Cause.fail(error)) })
+      }
+    })
+  }
+
+  private failed(error: SourceError): Effect.Effect<void> {
+    HerdSourceMetrics.sourceErrors.unsafeUpdate(1, this.labels)
+    const { message } = error
+    // Told once until something else is the matter.
+    const level = message === this.reported ? LogLevel.Debug : LogLevel.Warning
+    this.reported = message
+    const rest = Duration.millis(Math.min(REST.longest, REST.shortest * 2 ** this.failures++))
+    return Effect.zipRight(this.log(level, `${message}; next attempt in ${Duration.format(rest)}`), Effect.sleep(rest))
+  }
+
+  // ---------------------------------------------------------------------------------------------------- leases
+
+  private readonly beat: Effect.Effect<void> = Effect.suspend(() => {
+    const claims = Array.from(this.held.values(), ({ claim }) => claim)
+    const third = Duration.times(this.lease, 1 / 3)
+    if (claims.length === 0) return Effect.sleep(third)
+    return Effect.matchEffect(this.queue.renew(claims), {
+      onSuccess: (lost) => Effect.zipRight(this.lose(lost), Effect.sleep(third)),
+      onFailure: (error) => Effect.raceFirst(this.failed(error), Effect.sleep(third))
+    })
+  })
+
+  /** Units that are others' by now: what goes on at them here is of no use. */
+  private lose(lost: ReadonlyArray<Claim>): Effect.Effect<void> {
+    if (lost.length === 0) return Effect.void
+    const losing = new Set(lost.map(keyOf))
+    return Effect.forEach(Array.from(this.held.values()), ({ claim, job, settlement }) => {
+      // Of one that has ended, settling tells.
+      if (job === undefined || settlement !== undefined || !losing.has(keyOf(claim))) return Effect.void
+      this.held.delete(job)
+      return Effect.zipRight(this.reportLost(claim), Effect.forkDaemon(this.herd.cancel(job)))
+    }, { discard: true })
+  }
+
+  private reportLost({ attempt, id }: Claim): Effect.Effect<void> {
+    HerdSourceMetrics.leaseLost.unsafeUpdate(1, this.labels)
+    return this.log(LogLevel.Warning, new LeaseLost({ herd: this.herd.name, unit: id, attempt }).message)
+  }
+
+  // ---------------------------------------------------------------------------------------------------- life
+
+  private running: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  readonly start: Effect.Effect<void> = Effect.suspend(() => {
+    this.herd.turn.atEnd(() => this.stirred.check())
+    const loop = Effect.whileLoop({
+      while: () => !this.over || this.unheard.length > 0,
+      body: () => this.step,
+      step: () => {}
+    })
+    const life = Effect.raceFirst(loop, Effect.forever(this.beat))
+    return Effect.map(Effect.forkDaemon(Effect.interruptible(life)), (running) => {
+      this.running = running
+    })
+  })
+
+  readonly stop: Effect.Effect<void> = Effect.suspend(() => {
+    const { running } = this
+    if (running === undefined) return Effect.void
+    this.over = true
+    this.stirred.check()
+    return Effect.gen(this, function*() {
+      // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
+      const ended = yield* Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(Fiber.await(running), FAREWELL)))
+      if (Option.isSome(yield* Fiber.join(ended))) return
+      yield* Fiber.interrupt(running)
+      const left = this.unheard.length
+      yield* this.log(
+        LogLevel.Warning,
+        `stopped before the source has heard of ${left} units: they run again once their leases have run out`
+      )
+    })
+  })
+
+  private log(level: LogLevel.LogLevel, message: string): Effect.Effect<void> {
+    return logOf(this.herd.name, Effect.logWithLevel(level, message))
+  }
+}
+
+const isRunning = <In, Out, E>({ job }: Held<In, Out, E>): boolean => job?.phase === "running"
+
+const keyOf = ({ id, token }: Claim): string => `${token} ${id}`

@@ -1,0 +1,127 @@
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Schedule from "effect/Schedule"
+import type * as Scope from "effect/Scope"
+import type { DurableHerd, OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
+import type { SourceError } from "../HerdError.ts"
+import { InvalidUnit } from "../HerdError.ts"
+import type { HerdSource, NewUnit, Queue } from "../HerdSource.ts"
+import { checkNow, holds, isIterable } from "./check.ts"
+import { Custody } from "./custody.ts"
+import type { Entry, Settings } from "./durableOptions.ts"
+import { checkId, offerAllOptions, offerOptions, validate } from "./durableOptions.ts"
+import { makeWith } from "./herd.ts"
+import { makeUnitIds } from "./unitIds.ts"
+
+/** How many units are offered to the source at a time. */
+const BATCH = 1_000
+
+/** How often it is looked whether the source has nothing to do. */
+const LOOK = "100 millis"
+
+/** How units get from a herd's users to its source. */
+class Offers<In> {
+  private readonly herd: string
+  private readonly queue: Queue
+  private readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
+  private readonly newId: () => string
+
+  constructor(options: {
+    readonly herd: string
+    readonly queue: Queue
+    readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
+    readonly newId: () => string
+  }) {
+    this.herd = options.herd
+    this.queue = options.queue
+    this.encode = options.encode
+    this.newId = options.newId
+  }
+
+  readonly offer = (body: In, options?: OfferOptions): Effect.Effect<string, InvalidUnit | SourceError> =>
+    Effect.gen(this, function*() {
+      const { id = this.newId(), ...entry } = offerOptions(options)
+      const unit = yield* this.unit(body, id, entry, yield* Clock.currentTimeMillis)
+      yield* this.queue.offer([unit])
+      return id
+    })
+
+  readonly offerAll = (
+    bodies: Iterable<In>,
+    options?: OfferAllOptions<In>
+  ): Effect.Effect<ReadonlyArray<string>, InvalidUnit | SourceError> =>
+    Effect.gen(this, function*() {
+      const { id: idOf = this.newId, ...entry } = offerAllOptions(options)
+      checkNow(holds(isIterable, bodies), "bodies", "an iterable", bodies)
+      const now = yield* Clock.currentTimeMillis
+      const units = yield* Effect.forEach(bodies, (body) => this.unit(body, idOf(body), entry, now))
+      for (let from = 0; from < units.length; from += BATCH) yield* this.queue.offer(units.slice(from, from + BATCH))
+      return units.map(({ id }) => id)
+    })
+
+  private unit(body: In, id: unknown, { delay, priority }: Entry, now: number): Effect.Effect<NewUnit, InvalidUnit> {
+    return Effect.flatMap(checkId(this.herd, id), (id) =>
+      Effect.matchEffect(this.encode(body), {
+        onFailure: ({ message }) => this.refused(message),
+        onSuccess: (text: unknown) =>
+          typeof text === "string"
+            ? Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
+            : this.refused("nothing that JSON has a text for")
+      }))
+  }
+
+  private refused(given: string): InvalidUnit {
+    return new InvalidUnit({ herd: this.herd, part: "body", expected: "one that its schema encodes to JSON", given })
+  }
+}
+
+/**
+ * @internal
+ */
+export const make = <In, Encoded, Out, E, R, RRetry, RCallback>(
+  source: Context.Tag.Service<HerdSource>,
+  options: Options<In, Encoded, Out, E, R, RRetry, RCallback>,
+  defaultName: string
+): Effect.Effect<DurableHerd<In>, SourceError, R | RRetry | RCallback | Scope.Scope> =>
+  Effect.flatMap(Effect.orDie(validate(options, defaultName)), (settings) => start(source, settings))
+
+const start = <In, Out, E, R>(
+  source: Context.Tag.Service<HerdSource>,
+  { decode, encode, herd: settings, lease, maxCrashes }: Settings<In, Out, E, R>
+): Effect.Effect<DurableHerd<In>, SourceError, R | Scope.Scope> =>
+  Effect.gen(function*() {
+    const { name } = settings
+    const clock = yield* Effect.clock
+    const queue = yield* source.open(name, { lease, maxCrashes })
+    const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
+    const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
+    const { offer, offerAll } = new Offers({ herd: name, queue, encode, newId })
+    // What the source fails to tell it is asked for again.
+    const isIdle = Effect.match(queue.depth, {
+      onFailure: () => false,
+      onSuccess: ({ delayed, held, ready }) => ready + delayed + held === 0
+    })
+    return {
+      name: herd.name,
+      size: herd.size,
+      maxSize: herd.maxSize,
+      resize: herd.resize,
+      grow: herd.grow,
+      shrink: herd.shrink,
+      settled: herd.settled,
+      pause: herd.pause,
+      resume: herd.resume,
+      state: herd.state,
+      changes: herd.changes,
+      history: herd.history,
+      awaitIdle: Effect.asVoid(Effect.repeat(isIdle, { until: (idle) => idle, schedule: Schedule.spaced(LOOK) })),
+      awaitDrained: herd.awaitDrained,
+      drain: herd.drain,
+      offer,
+      offerAll,
+      depth: queue.depth,
+      dead: queue.dead,
+      fleet: queue.fleet
+    }
+  })

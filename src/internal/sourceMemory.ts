@@ -1,0 +1,307 @@
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { Claim, DeadLetter, Depth, HerdSource, MemoryOptions, NewUnit, Settlement } from "../HerdSource.ts"
+import { Bell } from "./bell.ts"
+import { readNow } from "./check.ts"
+import { Heap } from "./heap.ts"
+import { listOptions, retentionOf } from "./sourceOptions.ts"
+import { crashText } from "./sourceText.ts"
+
+/** A unit that is kept, and where it stands. */
+interface Kept {
+  readonly unit: NewUnit
+  readonly number: number
+  state: "ready" | "delayed" | "held" | "dead"
+  /** Its place among the ready ones: since when it is ready, or will be. */
+  place: number
+  attempts: number
+  crashes: number
+  firstFailureAt: number | undefined
+  /** Of the last claim. */
+  claims: number
+  owner: object | undefined
+  leaseUntil: number
+  cause: string
+  diedAt: number
+}
+
+const readyBefore = (self: Kept, that: Kept): boolean => {
+  if (self.unit.priority !== that.unit.priority) return self.unit.priority > that.unit.priority
+  return self.place === that.place ? self.number < that.number : self.place < that.place
+}
+
+const dueBefore = (self: Kept, that: Kept): boolean => self.place < that.place
+
+/** The units of one herd, of all its owners. */
+class MemoryQueue {
+  private readonly units = new Map<string, Kept>()
+  private readonly ready = new Heap<Kept>(readyBefore)
+  private readonly delayed = new Heap<Kept>(dueBefore)
+  private readonly held = new Set<Kept>()
+  private readonly dead = new Set<Kept>()
+  /** Those that are done, in that order: when that was, and by which claim. */
+  private readonly done = new Map<string, { readonly at: number; readonly owner: object; readonly token: string }>()
+  private readonly retention: number
+  /** As those say who opened it last. */
+  maxCrashes = Infinity
+  private ever = 0
+  private readonly bell = new Bell()
+
+  constructor(retention: number) {
+    this.retention = retention
+  }
+
+  offer(units: ReadonlyArray<NewUnit>, now: number): void {
+    this.tend(now)
+    for (const unit of units) {
+      if (this.units.has(unit.id) || this.done.has(unit.id)) continue
+      const kept: Kept = {
+        unit,
+        number: this.ever++,
+        state: "ready",
+        place: now,
+        attempts: 0,
+        crashes: 0,
+        firstFailureAt: undefined,
+        claims: 0,
+        owner: undefined,
+        leaseUntil: 0,
+        cause: "",
+        diedAt: 0
+      }
+      this.units.set(unit.id, kept)
+      if (unit.runAt !== undefined && unit.runAt > now) this.delay(kept, unit.runAt)
+      else this.enter(kept)
+    }
+    this.bell.ring()
+  }
+
+  claim(max: number, owner: object, lease: number, now: number): ReadonlyArray<Claim> {
+    this.tend(now)
+    const claims: Array<Claim> = []
+    while (claims.length < max) {
+      const kept = this.ready.pop()
+      if (kept === undefined) break
+      kept.state = "held"
+      kept.owner = owner
+      kept.attempts++
+      kept.claims++
+      kept.leaseUntil = now + lease
+      this.held.add(kept)
+      const { attempts: attempt, firstFailureAt, unit: { body, id, priority } } = kept
+      claims.push({ id, body, priority, attempt, firstFailureAt, token: String(kept.claims) })
+    }
+    return claims
+  }
+
+  /** Is it so, now or since before, or is it lost? */
+  settle(settlement: Settlement, owner: object, now: number): boolean {
+    const { id, token } = settlement.claim
+    const kept = this.ownedBy(settlement.claim, owner)
+    if (kept === undefined) {
+      const done = this.done.get(id)
+      return done?.owner === owner && done.token === token
+    }
+    if (kept.state !== "held") return true
+    this.held.delete(kept)
+    switch (settlement._tag) {
+      case "Ack":
+        this.units.delete(id)
+        this.done.set(id, { at: now, owner, token })
+        break
+      case "Retry":
+        kept.firstFailureAt = settlement.firstFailureAt
+        this.delay(kept, settlement.at)
+        break
+      case "Bury":
+        this.bury(kept, settlement.cause, now)
+        break
+      case "Release":
+        kept.attempts--
+        this.enter(kept)
+        break
+    }
+    this.bell.ring()
+    return true
+  }
+
+  renew(claim: Claim, owner: object, until: number): boolean {
+    const kept = this.ownedBy(claim, owner)
+    if (kept?.state !== "held") return false
+    kept.leaseUntil = until
+    return true
+  }
+
+  releaseAll(owner: object): void {
+    for (const kept of this.held) {
+      if (kept.owner !== owner) continue
+      this.held.delete(kept)
+      kept.attempts--
+      this.enter(kept)
+    }
+    this.bell.ring()
+  }
+
+  /** Waits until there is something to claim, or it is time to look again. */
+  readonly arrival = Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    const next = this.nextEvent
+    if (this.ready.size > 0 || next <= now) return Effect.void
+    const told = this.bell.after(this.bell.rung)
+    return next === Infinity ? told : Effect.raceFirst(told, Effect.sleep(Duration.millis(next - now)))
+  })
+
+  depth(now: number): Depth {
+    this.tend(now)
+    return {
+      ready: this.ready.size,
+      delayed: this.delayed.size,
+      held: this.held.size,
+      dead: this.dead.size,
+      oldestAt: this.oldestAt
+    }
+  }
+
+  list(limit: number, offset: number): ReadonlyArray<DeadLetter> {
+    return Array.from(this.dead).toReversed().slice(offset, offset + limit).map((kept) => {
+      const { attempts, cause, crashes, diedAt, unit: { body, id, priority } } = kept
+      return { id, body, priority, attempts, crashes, cause, diedAt }
+    })
+  }
+
+  redrive(ids: ReadonlyArray<string> | "all", now: number): number {
+    const letters = this.letters(ids)
+    for (const kept of letters) {
+      this.dead.delete(kept)
+      kept.owner = undefined
+      kept.attempts = 0
+      kept.crashes = 0
+      kept.firstFailureAt = undefined
+      kept.place = now
+      this.enter(kept)
+    }
+    this.bell.ring()
+    return letters.length
+  }
+
+  discard(ids: ReadonlyArray<string> | "all"): number {
+    const letters = this.letters(ids)
+    for (const kept of letters) {
+      this.dead.delete(kept)
+      this.units.delete(kept.unit.id)
+    }
+    return letters.length
+  }
+
+  private letters(ids: ReadonlyArray<string> | "all"): ReadonlyArray<Kept> {
+    if (ids === "all") return Array.from(this.dead)
+    return Array.from(new Set(ids)).flatMap((id) => {
+      const kept = this.units.get(id)
+      return kept?.state === "dead" ? [kept] : []
+    })
+  }
+
+  /** What time has brought about. */
+  private tend(now: number): void {
+    for (let kept = this.delayed.peek(); kept !== undefined && kept.place <= now; kept = this.delayed.peek()) {
+      this.delayed.pop()
+      this.enter(kept)
+    }
+    for (const kept of this.held) {
+      if (kept.leaseUntil > now) continue
+      this.held.delete(kept)
+      kept.owner = undefined
+      kept.crashes++
+      if (kept.crashes >= this.maxCrashes) this.bury(kept, crashText, now)
+      else this.enter(kept)
+    }
+    for (const [id, { at }] of this.done) {
+      if (at + this.retention > now) break
+      this.done.delete(id)
+    }
+  }
+
+  private get oldestAt(): number | undefined {
+    const ready = Array.from(this.units.values()).filter(({ state }) => state === "ready")
+    return ready.length === 0 ? undefined : ready.reduce((oldest, { place }) => Math.min(oldest, place), Infinity)
+  }
+
+  private get nextEvent(): number {
+    let next = this.delayed.peek()?.place ?? Infinity
+    for (const { leaseUntil } of this.held) next = Math.min(next, leaseUntil)
+    return next
+  }
+
+  /** The unit, if this is its last claim, whose lease has not run out. */
+  private ownedBy({ id, token }: Claim, owner: object): Kept | undefined {
+    const kept = this.units.get(id)
+    return kept?.owner === owner && String(kept.claims) === token ? kept : undefined
+  }
+
+  private enter(kept: Kept): void {
+    kept.state = "ready"
+    this.ready.push(kept)
+  }
+
+  private delay(kept: Kept, until: number): void {
+    kept.state = "delayed"
+    kept.place = until
+    this.delayed.push(kept)
+  }
+
+  private bury(kept: Kept, cause: string, now: number): void {
+    kept.state = "dead"
+    kept.cause = cause
+    kept.diedAt = now
+    this.dead.add(kept)
+  }
+}
+
+/**
+ * @internal
+ */
+export const makeMemory = (options: MemoryOptions = {}): Context.Tag.Service<HerdSource> => {
+  const retention = retentionOf(readNow(options, ({ retention }) => retention))
+  const queues = new Map<string, MemoryQueue>()
+  const queueOf = (herd: string): MemoryQueue => {
+    const queue = queues.get(herd) ?? new MemoryQueue(Duration.toMillis(retention))
+    queues.set(herd, queue)
+    return queue
+  }
+  return {
+    open: (herd, { lease, maxCrashes }) =>
+      Effect.gen(function*() {
+        const queue = queueOf(herd)
+        const owner = {}
+        const until = Duration.toMillis(lease)
+        queue.maxCrashes = maxCrashes
+        yield* Effect.addFinalizer(() => Effect.sync(() => queue.releaseAll(owner)))
+        return {
+          offer: (units) => atNow((now) => queue.offer(units, now)),
+          claim: (max) => atNow((now) => queue.claim(max, owner, until, now)),
+          settle: (settlements, claim) =>
+            atNow((now) => ({
+              lost: settlements.filter((settlement) => !queue.settle(settlement, owner, now)).map(({ claim }) => claim),
+              claimed: claim > 0 ? queue.claim(claim, owner, until, now) : []
+            })),
+          renew: (claims) => atNow((now) => claims.filter((claim) => !queue.renew(claim, owner, now + until))),
+          arrival: queue.arrival,
+          depth: atNow((now) => queue.depth(now)),
+          dead: {
+            list: (options) =>
+              Effect.sync(() => {
+                const { limit, offset } = listOptions(options)
+                return queue.list(limit, offset)
+              }),
+            redrive: (ids) => atNow((now) => queue.redrive(ids, now)),
+            discard: (ids) => Effect.sync(() => queue.discard(ids))
+          },
+          fleet: Option.none()
+        }
+      })
+  }
+}
+
+const atNow = <A>(f: (now: number) => A): Effect.Effect<A> => Effect.map(Clock.currentTimeMillis, f)

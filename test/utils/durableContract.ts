@@ -1,0 +1,499 @@
+/**
+ * What a durable herd promises, on every source: src/DurableHerd.ts as tests.
+ */
+import { assert, describe } from "@effect/vitest"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Fiber,
+  Layer,
+  LogLevel,
+  Metric,
+  Schedule,
+  Schema,
+  type Scope
+} from "effect"
+import type { Herd, Work } from "gofherd"
+import * as DurableHerd from "gofherd/DurableHerd"
+import * as HerdSource from "gofherd/HerdSource"
+import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { folder, type Running, start } from "./children.ts"
+import { makeLogs } from "./logs.ts"
+import { until } from "./stage.ts"
+import {
+  alone,
+  claimOne,
+  claimSoon,
+  counts,
+  HERD,
+  open,
+  type Store,
+  type Subject,
+  testing,
+  unit,
+  units
+} from "./stores.ts"
+
+// ------------------------------------------------------------------------------------------------------ herds
+
+/** A `process` under the test's control, of any number of herds. */
+const makeDesk = () => {
+  const started: Array<string> = []
+  const interrupted: Array<string> = []
+  const inside = new Map<string, Deferred.Deferred<void, string>>()
+  return {
+    /** Ids and attempts, in order. */
+    started,
+    interrupted,
+    inside,
+    process: (_body: string, { attempt, id }: Work.Work<string>) =>
+      Effect.suspend(() => {
+        const unit = Deferred.unsafeMake<void, string>(Effect.runSync(Effect.fiberId))
+        started.push(`${id} ${attempt}`)
+        inside.set(id, unit)
+        return Deferred.await(unit).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => interrupted.push(`${id} ${attempt}`))),
+          Effect.ensuring(Effect.sync(() => inside.get(id) === unit && inside.delete(id)))
+        )
+      }),
+    end: (id: string, how: Effect.Effect<void, string> = Effect.void) =>
+      Effect.sync(() => {
+        const unit = inside.get(id)
+        if (unit === undefined) throw new Error(`expected unit ${id} to be running, got ${Array.from(inside.keys())}`)
+        Deferred.unsafeDone(unit, how)
+      })
+  }
+}
+
+type HerdOptions<E> = Partial<DurableHerd.Options<string, string, void, E>> & {
+  readonly process: Herd.Process<string, void, E, never>
+}
+
+const herdOn = <E>(store: Store, { process, ...options }: HerdOptions<E>) =>
+  Effect.map(
+    alone(
+      store,
+      DurableHerd.make<string, string, void, E>({
+        name: HERD,
+        schema: Schema.String,
+        ...options,
+        gopher: undefined,
+        process
+      })
+    ),
+    ({ close, made: herd }) => ({ herd, close })
+  )
+
+const bodies = (...ids: ReadonlyArray<string>) => [ids, { id: (id: string) => id }] as const
+
+// ------------------------------------------------------------------------------------------------------ programs
+
+const program = new URL("../fixtures/durable.ts", import.meta.url).pathname
+
+/** A process with a herd on the store, and the lines that it and others like it have written. */
+const makePrograms = (store: Store) =>
+  Effect.gen(function*() {
+    const log = join(yield* folder, "log")
+    writeFileSync(log, "")
+    const [source, location] = store.program ?? ["", ""]
+    return {
+      start: (size: number, options: object = {}): Effect.Effect<Running, never, Scope.Scope> =>
+        start(process.execPath, [
+          "--import",
+          "tsx",
+          program,
+          source,
+          location,
+          HERD,
+          String(size),
+          log,
+          JSON.stringify(options)
+        ]),
+      lines: () => readFileSync(log, "utf8").split("\n").filter((line) => line !== "")
+    }
+  })
+
+const killed = ({ child, ended }: Running) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), ended)
+
+// ------------------------------------------------------------------------------------------------------ the promises
+
+class OutOfOrder extends Error {
+  override readonly name = "OutOfOrder"
+}
+
+export const durableContract = ({ name, programs, skipped = false, store }: Subject): void => {
+  const onStore = testing(store)
+
+  describe.skipIf(skipped)(`a durable herd on ${name}`, () => {
+    onStore("processes what is offered, and has nothing left then", (store) =>
+      Effect.gen(function*() {
+        const done: Array<string> = []
+        const { herd } = yield* herdOn(store, { process: (body) => Effect.sync(() => done.push(body)), size: 3 })
+        const ids = yield* herd.offerAll(["a", "b", "c", "d", "e"])
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(done.toSorted(), ["a", "b", "c", "d", "e"])
+        assert.strictEqual(new Set(ids).size, 5)
+        const { accepted, failed, queued, running, succeeded } = yield* herd.state
+        assert.deepStrictEqual([accepted, succeeded, queued, running, failed], [5, 5, 0, 0, 0])
+      }))
+
+    onStore(
+      "claims no more units than it has gophers for, however the size changes, and G1: runs no more",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const { herd } = yield* herdOn(store, { process: desk.process, size: 2 })
+          yield* herd.offerAll(...bodies("a", "b", "c", "d", "e", "f"))
+          yield* until(() => desk.inside.size === 2)
+          assert.strictEqual((yield* herd.depth).held, 2)
+          yield* herd.resize(4)
+          yield* until(() => desk.inside.size === 4)
+          assert.strictEqual((yield* herd.depth).held, 4)
+          yield* herd.resize(1)
+          yield* desk.end("a")
+          yield* desk.end("b")
+          yield* until(Effect.map(herd.depth, ({ held }) => held === 2))
+          yield* desk.end("c")
+          yield* until(Effect.map(herd.depth, ({ held }) => held === 1))
+          yield* desk.end("d")
+          yield* until(() => desk.started.length === 5)
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 1, delayed: 0, held: 1, dead: 0 })
+          yield* desk.end("e")
+          yield* until(() => desk.started.length === 6)
+          yield* desk.end("f")
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(desk.started, ["a 1", "b 1", "c 1", "d 1", "e 1", "f 1"])
+        })
+    )
+
+    onStore(
+      "holds nothing while it is idle, paused or of size 0, however it was shrunk",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const { herd } = yield* herdOn(store, { process: desk.process, size: 16 })
+          yield* herd.resize(1)
+          yield* herd.offerAll(...bodies(...Array.from({ length: 20 }, (_, n) => `unit ${n}`)))
+          yield* until(() => desk.inside.size === 1)
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 19, delayed: 0, held: 1, dead: 0 })
+          yield* herd.pause
+          yield* desk.end("unit 0")
+          yield* until(Effect.map(herd.depth, ({ held }) => held === 0))
+          yield* herd.resize(0)
+          yield* herd.resume
+          yield* herd.resize(3)
+          yield* until(() => desk.inside.size === 3)
+          yield* herd.resize(0, { mode: "interrupt" })
+          yield* until(Effect.map(herd.depth, ({ held }) => held === 0))
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 19, delayed: 0, held: 0, dead: 0 })
+          assert.deepStrictEqual(desk.started, ["unit 0 1", "unit 1 1", "unit 2 1", "unit 3 1"])
+          yield* herd.resize(3)
+          yield* until(() => desk.inside.size === 3)
+          assert.deepStrictEqual(desk.started.slice(4).toSorted(), ["unit 1 1", "unit 2 1", "unit 3 1"])
+          const { accepted, interrupted, running } = yield* herd.state
+          assert.deepStrictEqual([accepted, running, interrupted], [4, 3, 0])
+        })
+    )
+
+    onStore("runs a unit that takes longer than its lease once", (store) =>
+      Effect.gen(function*() {
+        const desk = makeDesk()
+        const options = { process: desk.process, size: 2, lease: "500 millis" } as const
+        const { herd } = yield* herdOn(store, options)
+        yield* herdOn(store, options)
+        yield* herd.offer("long", { id: "long" })
+        yield* until(() => desk.inside.size === 1)
+        yield* Effect.sleep("2500 millis")
+        yield* desk.end("long")
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(desk.started, ["long 1"])
+        assert.deepStrictEqual(desk.interrupted, [])
+      }))
+
+    onStore(
+      "G8 retries as the Schedule says, each time the next delay, though the units wait in the source",
+      (store) =>
+        Effect.gen(function*() {
+          const times: Array<number> = []
+          const delays: Array<number> = []
+          const { herd } = yield* herdOn(store, {
+            process: () =>
+              Effect.flatMap(Clock.currentTimeMillis, (now) => {
+                times.push(now)
+                return Effect.fail("no")
+              }),
+            retry: Schedule.exponential("100 millis").pipe(Schedule.intersect(Schedule.recurs(3))),
+            onRetry: ({ delay }) => Effect.sync(() => delays.push(Duration.toMillis(delay)))
+          })
+          yield* herd.offer("x")
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(delays, [100, 200, 400])
+          times.slice(1).forEach((time, n) => assert.isAtLeast(time, (times[n] ?? 0) + (delays[n] ?? 0)))
+          const { accepted, failed, retried, retrying } = yield* herd.state
+          assert.deepStrictEqual([accepted, failed, retried, retrying], [1, 1, 3, 0])
+        })
+    )
+
+    onStore("keeps a delay, and where the Schedule was, across a restart", (store) =>
+      Effect.gen(function*() {
+        const delays: Array<number> = []
+        const options: HerdOptions<string> = {
+          process: () => Effect.fail("no"),
+          retry: Schedule.exponential("300 millis").pipe(Schedule.intersect(Schedule.recurs(2))),
+          onRetry: ({ delay }) => Effect.sync(() => delays.push(Duration.toMillis(delay)))
+        }
+        const first = yield* herdOn(store, options)
+        yield* first.herd.offer("x", { id: "x" })
+        yield* until(Effect.map(first.herd.depth, ({ delayed }) => delayed === 1))
+        const began = yield* Clock.currentTimeMillis
+        yield* first.close
+        const { herd } = yield* herdOn(store, options)
+        yield* herd.awaitIdle
+        assert.isAtLeast(yield* Clock.currentTimeMillis, began + 290 + 600)
+        assert.deepStrictEqual(delays, [300, 600])
+        assert.deepStrictEqual((yield* herd.dead.list()).map(({ attempts, id }) => [id, attempts]), [["x", 3]])
+      }))
+
+    onStore(
+      "buries a unit that the Schedule gives up, with its cause, and runs it again once it is redriven",
+      (store) =>
+        Effect.gen(function*() {
+          let broken = true
+          const done: Array<string> = []
+          const { herd } = yield* herdOn(store, {
+            process: (body, { attempt }) =>
+              broken ? Effect.fail(new OutOfOrder("out of order")) : Effect.sync(() => done.push(`${body} ${attempt}`)),
+            retry: Schedule.recurs(1)
+          })
+          yield* herd.offer("x", { id: "x" })
+          yield* until(Effect.map(herd.depth, ({ dead }) => dead === 1))
+          const [letter] = yield* herd.dead.list()
+          assert.deepStrictEqual([letter?.id, letter?.body, letter?.attempts, letter?.crashes], ["x", `"x"`, 2, 0])
+          assert.match(letter?.cause ?? "", /^OutOfOrder: out of order\n\s+at /)
+          broken = false
+          assert.strictEqual(yield* herd.dead.redrive(["x"]), 1)
+          yield* until(() => done.length === 1)
+          assert.deepStrictEqual(done, ["x 1"])
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(yield* herd.dead.list(), [])
+        })
+    )
+
+    onStore(
+      "buries what dies, what interrupts itself, and what its schema does not decode, each with the reason",
+      (store) =>
+        Effect.gen(function*() {
+          const { queue } = yield* open(store)
+          const { herd } = yield* herdOn(store, {
+            process: (body) => body === "die" ? Effect.die("dead") : body === "leave" ? Effect.interrupt : Effect.void,
+            retry: Schedule.recurs(5)
+          })
+          yield* queue.offer([
+            unit("number", { body: "17" }),
+            unit("die", { body: `"die"` }),
+            unit("leave", { body: `"leave"` }),
+            unit("fine")
+          ])
+          yield* herd.awaitIdle
+          const letters = new Map((yield* herd.dead.list()).map((letter) => [letter.id, letter]))
+          assert.deepStrictEqual(Array.from(letters.keys()).toSorted(), ["die", "leave", "number"])
+          assert.match(letters.get("die")?.cause ?? "", /dead/)
+          assert.match(letters.get("leave")?.cause ?? "", /got interrupted by itself/)
+          assert.match(
+            letters.get("number")?.cause ?? "",
+            /expected .* that its schema decodes, got .*Expected string, actual 17/s
+          )
+          const { accepted, failed, interrupted, succeeded } = yield* herd.state
+          assert.deepStrictEqual([accepted, succeeded, failed, interrupted], [4, 1, 2, 1])
+          const { failures } = yield* herd.history
+          assert.deepStrictEqual(failures.map(({ attempts, id }) => [id, attempts]).toSorted(), [["die", 1], [
+            "number",
+            1
+          ]])
+        })
+    )
+
+    onStore(
+      "does not bury a unit whose last attempt is interrupted, by a shrink or by the closing of the scope",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const first = yield* herdOn(store, { process: desk.process, size: 2 })
+          yield* first.herd.offerAll(...bodies("a", "b"))
+          yield* until(() => desk.inside.size === 2)
+          yield* first.herd.resize(0, { mode: "interrupt" })
+          yield* until(Effect.map(first.herd.depth, ({ ready }) => ready === 2))
+          yield* first.herd.resize(2)
+          yield* until(() => desk.inside.size === 2)
+          yield* first.close
+          const { herd } = yield* herdOn(store, { process: desk.process, size: 2 })
+          yield* until(() => desk.inside.size === 2)
+          assert.deepStrictEqual(desk.started, ["a 1", "b 1", "a 1", "b 1", "a 1", "b 1"])
+          assert.strictEqual(desk.interrupted.length, 4)
+          yield* desk.end("a")
+          yield* desk.end("b")
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(yield* herd.dead.list(), [])
+        })
+    )
+
+    onStore(
+      "G10 finishes what it holds for gracePeriod when its scope closes, claims no more, and releases the rest",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const { close, herd } = yield* herdOn(store, { process: desk.process, size: 2, gracePeriod: "300 millis" })
+          yield* herd.offerAll(...bodies("a", "b", "c"))
+          yield* until(() => desk.inside.size === 2)
+          const closing = yield* Effect.fork(close)
+          yield* until(Effect.map(herd.state, ({ closed }) => closed))
+          yield* desk.end("a")
+          yield* Fiber.join(closing)
+          assert.deepStrictEqual(desk.started, ["a 1", "b 1"])
+          assert.deepStrictEqual(desk.interrupted, ["b 1"])
+          const { queue } = yield* open(store)
+          assert.deepStrictEqual(counts(yield* queue.depth), { ready: 2, delayed: 0, held: 0, dead: 0 })
+          assert.deepStrictEqual((yield* claimSoon(queue, 2)).map(({ attempt, id }) => [id, attempt]), [["b", 1], [
+            "c",
+            1
+          ]])
+        })
+    )
+
+    onStore("shares its units with other processes' herds, each unit once", (store) =>
+      Effect.gen(function*() {
+        const done: Array<string> = []
+        const options = {
+          process: (body: string) => Effect.as(Effect.sleep("1 millis"), void done.push(body)),
+          size: 4
+        }
+        const { herd } = yield* herdOn(store, options)
+        const that = yield* herdOn(store, options)
+        const ids = Array.from({ length: 400 }, (_, n) => `unit ${n}`)
+        yield* herd.offerAll(ids)
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(done.toSorted(), ids.toSorted())
+        const [mine, others] = [yield* herd.state, yield* that.herd.state]
+        assert.strictEqual(mine.succeeded + others.succeeded, 400)
+        assert.isAbove(mine.succeeded, 0)
+        assert.isAbove(others.succeeded, 0)
+      }))
+
+    onStore(
+      "reports a lease that it has lost: it interrupts the attempt, warns and counts",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const { collect, lines } = makeLogs(LogLevel.Warning)
+          const { queue } = yield* open(store)
+          const lost = (name: string) =>
+            Effect.map(Metric.value(Metric.tagged(HerdSourceMetrics.leaseLost, "herd", name)), ({ count }) => count)
+          // Its source forgets to renew.
+          const forgetful = Layer.map(store.layer, (context) => {
+            const source = Context.get(context, HerdSource.HerdSource)
+            return Context.make(HerdSource.HerdSource, {
+              open: (herd, options) =>
+                Effect.map(source.open(herd, options), (queue): HerdSource.Queue => ({
+                  offer: (units) => queue.offer(units),
+                  claim: (max) => queue.claim(max),
+                  settle: (settlements, claim) => queue.settle(settlements, claim),
+                  renew: (claims) => Effect.flatMap(Effect.sleep("1 seconds"), () => queue.renew(claims)),
+                  arrival: queue.arrival,
+                  depth: queue.depth,
+                  dead: queue.dead,
+                  fleet: queue.fleet
+                }))
+            })
+          })
+          const { herd } = yield* collect(
+            herdOn({ ...store, layer: forgetful }, {
+              process: desk.process,
+              size: 1,
+              lease: "500 millis",
+              maxCrashes: 10
+            })
+          )
+          const before = yield* lost(herd.name)
+          yield* queue.offer(units("x"))
+          yield* until(() => desk.inside.size === 1)
+          yield* herd.pause
+          const { attempt, id } = yield* claimOne(queue)
+          assert.deepStrictEqual([id, attempt], ["x", 2])
+          yield* until(() => desk.interrupted.length === 1)
+          assert.strictEqual((yield* lost(herd.name)) - before, 1)
+          assert.deepStrictEqual(
+            lines.filter((line) => line.startsWith("WARN")),
+            [`WARN [${herd.name}] expected herd "${herd.name}" to hold unit x until attempt 1 has settled, got its lease lost`]
+          )
+          yield* until(Effect.map(herd.state, ({ interrupted }) => interrupted === 1))
+          assert.deepStrictEqual(counts(yield* queue.depth), { ready: 0, delayed: 0, held: 1, dead: 0 })
+        })
+    )
+  })
+
+  // Memory ends with its program.
+  if (!programs) return
+
+  describe.skipIf(skipped)(`a process of a durable herd on ${name}`, () => {
+    onStore(
+      "killed with 7 units held, loses none: they run again, as their second attempt, and the others as their first",
+      (store) =>
+        Effect.gen(function*() {
+          const { lines, start } = yield* makePrograms(store)
+          const { queue } = yield* open(store)
+          const held = Array.from({ length: 7 }, (_, n) => unit(`held ${n}`, { body: `"hold"` }))
+          yield* queue.offer([...held, ...units("x", "y", "z")])
+          const process = yield* start(7, { lease: 1_000 })
+          yield* until(() => lines().length === 7)
+          yield* killed(process)
+          const desk = makeDesk()
+          const { herd } = yield* herdOn(store, { process: desk.process, size: 10, lease: "1 seconds" })
+          yield* until(() => desk.inside.size === 10)
+          const expected = [...held.map(({ id }) => `${id} 2`), "x 1", "y 1", "z 1"]
+          assert.deepStrictEqual(desk.started.toSorted(), expected.toSorted())
+          for (const id of Array.from(desk.inside.keys())) yield* desk.end(id)
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(counts(yield* queue.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
+        })
+    )
+
+    onStore(
+      "that a poison unit kills again and again, buries it after maxCrashes, and does the others",
+      (store) =>
+        Effect.gen(function*() {
+          const { lines, start } = yield* makePrograms(store)
+          const { queue } = yield* open(store, { lease: 1_000, maxCrashes: 2 })
+          yield* queue.offer([unit("poison", { body: `"poison"` })])
+          for (const attempt of [1, 2]) {
+            const { ended } = yield* start(1, { lease: 1_000, maxCrashes: 2 })
+            assert.strictEqual(yield* ended, "SIGKILL")
+            assert.strictEqual(lines().at(-1), `start poison ${attempt}`)
+          }
+          yield* queue.offer(units("fine"))
+          yield* start(1, { lease: 1_000, maxCrashes: 2 })
+          yield* until(() => lines().includes("end fine 1"))
+          yield* until(Effect.map(queue.depth, ({ dead, held }) => dead === 1 && held === 0))
+          const [letter] = yield* queue.dead.list()
+          assert.deepStrictEqual([letter?.id, letter?.attempts, letter?.crashes], ["poison", 2, 2])
+          assert.deepStrictEqual(lines(), ["start poison 1", "start poison 2", "start fine 1", "end fine 1"])
+        })
+    )
+
+    onStore("stopped by SIGTERM, releases what it holds", (store) =>
+      Effect.gen(function*() {
+        const { lines, start } = yield* makePrograms(store)
+        const { queue } = yield* open(store)
+        yield* queue.offer([unit("a", { body: `"hold"` }), unit("b", { body: `"hold"` })])
+        const { child, ended } = yield* start(2)
+        yield* until(() => lines().length === 2)
+        child.kill("SIGTERM")
+        assert.strictEqual(yield* ended, 0)
+        assert.deepStrictEqual((yield* queue.claim(5)).map(({ attempt, id }) => [id, attempt]), [["a", 1], ["b", 1]])
+      }))
+  })
+}
