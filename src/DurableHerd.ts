@@ -14,14 +14,13 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import type * as Option from "effect/Option"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Gopher } from "./Gopher.ts"
 import type { CommonOptions, Control, Process } from "./Herd.ts"
 import type { InvalidUnit, SourceError } from "./HerdError.ts"
 import { InvalidOption } from "./HerdError.ts"
-import type { DeadLetters, Depth, Fleet } from "./HerdSource.ts"
+import type { Stored } from "./HerdSource.ts"
 import { HerdSource } from "./HerdSource.ts"
 import { holds } from "./internal/check.ts"
 import * as internal from "./internal/durable.ts"
@@ -36,7 +35,7 @@ import { show } from "./internal/show.ts"
  * @since 0.1.0
  * @category models
  */
-export interface DurableHerd<in out In> extends Control {
+export interface DurableHerd<in out In> extends Control, Stored {
   /**
    * Gives a unit to the source, and returns its id once that has it. An id that the source knows already is accepted without doing
    * anything: so offering again, where it is not known whether the first time went well, does no harm. Also of a herd that is closed: the unit
@@ -51,12 +50,6 @@ export interface DurableHerd<in out In> extends Control {
     bodies: Iterable<In>,
     options?: OfferAllOptions<In>
   ): Effect.Effect<ReadonlyArray<string>, InvalidUnit | SourceError>
-  /** How many units the source has, of all processes. */
-  readonly depth: Effect.Effect<Depth, SourceError>
-  /** The units that failed for good: listed, redriven, discarded. */
-  readonly dead: DeadLetters
-  /** The bound of all processes together, where the source has one. */
-  readonly fleet: Option.Option<Fleet>
   /** Waits until the source has nothing ready, delayed or held, of all processes. Looks every 100 ms. */
   readonly awaitIdle: Effect.Effect<void>
 }

@@ -180,12 +180,27 @@ export interface Fleet {
 }
 
 /**
+ * What a source has of a herd, all processes together: what an operator may see and do there.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Stored {
+  /** How many units there are. */
+  readonly depth: Effect.Effect<Depth, SourceError>
+  /** The units that failed for good: listed, redriven, discarded. */
+  readonly dead: DeadLetters
+  /** The bound of all processes together, where the source has one. */
+  readonly fleet: Option.Option<Fleet>
+}
+
+/**
  * The units of one herd, for one process. No Effect of it may be left half done by an interruption: what it claims, its caller gets.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Queue {
+export interface Queue extends Stored {
   /** Keeps units, all of them or none. Those whose id is known are passed over. */
   offer(units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError>
   /** Claims units that are ready, up to so many, at least one. Does not wait: there may be none. */
@@ -199,10 +214,6 @@ export interface Queue {
   renew(claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError>
   /** Waits until there may be something to claim, be it that a lease has run out. */
   readonly arrival: Effect.Effect<void, SourceError>
-  readonly depth: Effect.Effect<Depth, SourceError>
-  readonly dead: DeadLetters
-  /** Where the source has it. */
-  readonly fleet: Option.Option<Fleet>
 }
 
 /**
