@@ -1,7 +1,7 @@
 /**
  * What checksum.ts says of a file, in whichever thread that is hashed.
  */
-import { Data } from "effect"
+import { Data, type Either } from "effect"
 
 export interface File {
   readonly path: string
@@ -12,6 +12,12 @@ export interface File {
 export interface Checksum {
   readonly hex: string
   readonly bytes: number
+}
+
+/** What has come of a file: its checksum, or why there is none. */
+export interface Result {
+  readonly path: string
+  readonly hashed: Either.Either<Checksum, string>
 }
 
 export class CannotRead extends Data.TaggedError("CannotRead")<{ readonly path: string; readonly reason: string }> {

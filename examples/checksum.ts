@@ -1,5 +1,9 @@
 /**
  * SHA-256 of every file below a directory, in the format of `sha256sum`, by a herd that can be resized while it runs.
+ * With `--journal FILE` the work survives: killed at any moment, even by SIGKILL, and started again it goes on where it was.
+ *
+ *     node --import tsx examples/checksum.ts --dir node_modules --journal checksums.db
+ *
  * `npx tsx examples/checksum.ts` works too, but its wrapper may kill the program on Ctrl-C before that has cleaned up: then
  * a file `checksums.txt.partial` is left, which the next run overwrites.
  *
@@ -13,8 +17,8 @@
  */
 import { FileSystem } from "@effect/platform"
 import { NodeFileSystem, NodeRuntime } from "@effect/platform-node"
-import { Cause, Clock, Console, Context, Data, Effect, Exit, Layer, Logger, LogLevel, Stream } from "effect"
-import { Herd, type HerdError, type Outcome } from "gofherd"
+import { Cause, Clock, Console, Context, Data, Effect, Either, Exit, Layer, Logger, LogLevel, Stream } from "effect"
+import { Herd, type HerdError } from "gofherd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdServer from "gofherd/HerdServer"
 import * as HerdThread from "gofherd/HerdThread"
@@ -24,12 +28,12 @@ import { readdir } from "node:fs/promises"
 import { availableParallelism } from "node:os"
 import { resolve } from "node:path"
 import { parseArgs } from "node:util"
-import { CannotRead, type Checksum, type File, reasonOf } from "./checksum.file.ts"
+import { CannotRead, type Checksum, type File, reasonOf, type Result } from "./checksum.file.ts"
 import type * as ChecksumWorker from "./checksum.worker.ts"
 
 const HELP =
   "usage: checksum.ts [--dir node_modules] [--threads] [--size 8, with --threads as many as there are cores]" +
-  " [--port 2112] [--out checksums.txt]"
+  " [--port 2112] [--out checksums.txt] [--journal FILE]"
 
 class BadUsage extends Data.TaggedError("BadUsage")<{ readonly reason: string }> {
   override get message() {
@@ -126,10 +130,29 @@ const inOrder = <A extends { readonly work: { readonly body: File } }, E, R>(out
 
 const number = (n: number) => n.toLocaleString("en")
 
-const program = (dir: string, out: string) =>
+/** By a herd in memory: each result once those before it are there. */
+const hashAll = (paths: ReadonlyArray<string>) =>
+  Stream.unwrap(
+    Effect.map(Checksums, (herd) => herd.stream(Stream.fromIterable(paths.map((path, index) => ({ path, index })))))
+  ).pipe(
+    inOrder,
+    Stream.map(({ exit, work: { body: { path } } }): Result => ({
+      path,
+      hashed: Exit.match(exit, {
+        onSuccess: Either.right,
+        onFailure: (cause) => Either.left(reasonOf(Cause.squash(cause)))
+      })
+    })),
+    Stream.provideSomeLayer(HerdProgress.layer(Checksums, { total: paths.length, unit: "files", summary: false }))
+  )
+
+const program = <E, R>(
+  dir: string,
+  out: string,
+  hashAll: (paths: ReadonlyArray<string>) => Stream.Stream<Result, E, R>
+) =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
-    const herd = yield* Checksums
     const began = yield* Clock.currentTimeMillis
     // Written beside its place and moved there when it is whole.
     const partial = `${out}.partial`
@@ -140,30 +163,25 @@ const program = (dir: string, out: string) =>
     const failures = unreadable.map(({ path, reason }) => `${path}: ${reason}`)
     let bytes = 0
 
-    const describe = (outcome: Outcome.Outcome<File, Checksum, Failure>) => {
-      const { exit, work: { body: { path } } } = outcome
-      if (Exit.isSuccess(exit)) {
-        bytes += exit.value.bytes
-        return formatLine(path, exit.value.hex)
+    const describe = ({ hashed, path }: Result) => {
+      if (Either.isRight(hashed)) {
+        bytes += hashed.right.bytes
+        return formatLine(path, hashed.right.hex)
       }
-      failures.push(`${path}: ${reasonOf(Cause.squash(exit.cause))}`)
+      failures.push(`${path}: ${hashed.left}`)
       return ""
     }
 
     yield* Effect.scoped(Effect.gen(function*() {
       yield* Effect.addFinalizer(() => Effect.ignore(fs.remove(partial)))
-      yield* herd.stream(Stream.fromIterable(files.map((path, index) => ({ path, index })))).pipe(
-        inOrder,
+      yield* hashAll(files).pipe(
         Stream.map(describe),
         Stream.filter((line) => line !== ""),
         Stream.encodeText,
         Stream.run(fs.sink(partial))
       )
       yield* fs.rename(partial, out)
-    })).pipe(
-      Effect.provide(HerdProgress.layer(Checksums, { total: files.length, unit: "files", summary: false })),
-      Logger.withMinimumLogLevel(LogLevel.Info)
-    )
+    })).pipe(Logger.withMinimumLogLevel(LogLevel.Info))
 
     for (const failure of failures) yield* Console.error(`failed: ${failure}`)
     const seconds = ((yield* Clock.currentTimeMillis) - began) / 1_000
@@ -187,19 +205,29 @@ const main = Effect.gen(function*() {
           threads: { type: "boolean", default: false },
           size: { type: "string" },
           port: { type: "string", default: "2112" },
-          out: { type: "string", default: "checksums.txt" }
+          out: { type: "string", default: "checksums.txt" },
+          journal: { type: "string" }
         }
       }),
     catch: (cause) => new BadUsage({ reason: reasonOf(cause) })
   })
   const size = yield* integer("--size", values.size ?? String(values.threads ? availableParallelism() : 8))
   const port = yield* integer("--port", values.port)
-  const HerdLive = values.threads
-    ? Herd.layer(Checksums, { gopher: thread, size, maxSize: 1_000 })
-    : Herd.layer(Checksums, { process: hashFile, size, maxSize: 1_000 })
-  const ServerLive = HerdServer.layer({ herds: [Checksums], port })
   const dir = values.dir.replace(/(?<=.)\/+$/, "")
-  yield* Effect.provide(program(dir, values.out), Layer.provideMerge(ServerLive, HerdLive))
+  const maxSize = 1_000
+  if (values.journal !== undefined) {
+    const Journal = yield* Effect.promise(() => import("./checksum.journal.ts"))
+    const gopher = values.threads ? thread : Effect.succeed(hashFile)
+    const herd = Journal.layer(values.journal, { gopher, size, maxSize })
+    const server = HerdServer.layer({ herds: [Journal.Journaled], port })
+    const hashAll = (paths: ReadonlyArray<string>) => Stream.fromIterableEffect(Journal.hashAll(paths))
+    return yield* Effect.provide(program(dir, values.out, hashAll), Layer.provideMerge(server, herd))
+  }
+  const herd = values.threads
+    ? Herd.layer(Checksums, { gopher: thread, size, maxSize })
+    : Herd.layer(Checksums, { process: hashFile, size, maxSize })
+  const server = HerdServer.layer({ herds: [Checksums], port })
+  yield* Effect.provide(program(dir, values.out, hashAll), Layer.provideMerge(server, herd))
 })
 
 // Whoever reads what this says may have read enough, as `head` has: the work goes on.

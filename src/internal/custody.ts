@@ -5,12 +5,9 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
-import * as MetricLabel from "effect/MetricLabel"
 import * as Option from "effect/Option"
-import type { SourceError } from "../HerdError.ts"
-import { InvalidUnit, LeaseLost } from "../HerdError.ts"
+import { InvalidUnit, LeaseLost, SourceError } from "../HerdError.ts"
 import type { Claim, Queue, Settled, Settlement } from "../HerdSource.ts"
-import * as HerdSourceMetrics from "../HerdSourceMetrics.ts"
 import type { Outcome } from "../Outcome.ts"
 import { Condition } from "./condition.ts"
 import type { Kept } from "./herd.ts"
@@ -18,6 +15,7 @@ import { Job } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { Failure } from "./replay.ts"
+import { SourceTally } from "./sourceTally.ts"
 import { causeText } from "./sourceText.ts"
 
 /** Milliseconds: the shortest and the longest that a source that fails is left alone. */
@@ -25,6 +23,9 @@ const REST = { shortest: 100, longest: 5_000 }
 
 /** How long a herd that stops waits for its source to hear the last of it. Leases see to the rest. */
 const FAREWELL = Duration.seconds(5)
+
+/** How often it is looked what the source has. */
+const LOOK = Duration.seconds(5)
 
 const selfInterrupted = "expected the unit to succeed or fail, got interrupted by itself"
 
@@ -54,7 +55,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly clock: Clock.Clock
   private readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
   private readonly lease: Duration.Duration
-  private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
+  private readonly tally: SourceTally
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
   /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
   private readonly ending = new Set<Job<In, Out, E>>()
@@ -76,6 +77,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return vacancies < 0 || (this.listening ? vacancies === 0 : vacancies > 0)
   })
 
+  /** It is over, and the source has heard of all. */
+  private readonly finished = new Condition(() => this.over && this.unheard.length === 0)
+
   constructor(options: {
     readonly herd: Kept<In, Out, E>
     readonly queue: Queue
@@ -88,8 +92,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     this.clock = options.clock
     this.decode = options.decode
     this.lease = options.lease
-    this.labels = Object.freeze([MetricLabel.make("herd", this.herd.name)])
-    for (const metric of Object.values(HerdSourceMetrics)) metric.unsafeValue(this.labels)
+    this.tally = new SourceTally(this.herd.name)
   }
 
   // ---------------------------------------------------------------------------------------------------- what becomes of units
@@ -147,7 +150,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const asked = settlements.length > 0
       ? this.queue.settle(settlements, wanted)
       : Effect.map(this.queue.claim(wanted), (claimed): Settled => ({ lost: [], claimed }))
-    return Effect.matchEffect(asked, {
+    return Effect.matchEffect(asking(asked), {
       onFailure: (error) => {
         this.unheard = [...told, ...this.unheard]
         return this.failed(error)
@@ -183,7 +186,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
       this.exhausted = false
       return this.stirred.await
     }
-    const arrival = Effect.matchEffect(this.queue.arrival, {
+    const arrival = Effect.matchEffect(asking(this.queue.arrival), {
       onFailure: (error) => this.failed(error),
       onSuccess: () =>
         Effect.sync(() => {
@@ -249,13 +252,14 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   }
 
   private failed(error: SourceError): Effect.Effect<void> {
-    HerdSourceMetrics.sourceErrors.unsafeUpdate(1, this.labels)
+    this.tally.failed()
     const { message } = error
     // Told once until something else is the matter.
     const level = message === this.reported ? LogLevel.Debug : LogLevel.Warning
     this.reported = message
     const rest = Duration.millis(Math.min(REST.longest, REST.shortest * 2 ** this.failures++))
-    return Effect.zipRight(this.log(level, `${message}; next attempt in ${Duration.format(rest)}`), Effect.sleep(rest))
+    const resting = Effect.raceFirst(Effect.sleep(rest), this.finished.await)
+    return Effect.zipRight(this.log(level, `${message}; next attempt in ${Duration.format(rest)}`), resting)
   }
 
   // ---------------------------------------------------------------------------------------------------- leases
@@ -264,7 +268,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const claims = Array.from(this.held.values(), ({ claim }) => claim)
     const third = Duration.times(this.lease, 1 / 3)
     if (claims.length === 0) return Effect.sleep(third)
-    return Effect.matchEffect(this.queue.renew(claims), {
+    return Effect.matchEffect(asking(this.queue.renew(claims)), {
       onSuccess: (lost) => Effect.zipRight(this.lose(lost), Effect.sleep(third)),
       onFailure: (error) => Effect.raceFirst(this.failed(error), Effect.sleep(third))
     })
@@ -282,8 +286,19 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     }, { discard: true })
   }
 
+  /** For the metrics. */
+  private readonly look: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.zipRight(
+      Effect.matchEffect(asking(this.queue.depth), {
+        onSuccess: (depth) => Effect.sync(() => this.tally.show(depth, this.clock.unsafeCurrentTimeMillis())),
+        onFailure: (error) => this.failed(error)
+      }),
+      Effect.sleep(LOOK)
+    )
+  )
+
   private reportLost({ attempt, id }: Claim): Effect.Effect<void> {
-    HerdSourceMetrics.leaseLost.unsafeUpdate(1, this.labels)
+    this.tally.leaseLost()
     return this.log(LogLevel.Warning, new LeaseLost({ herd: this.herd.name, unit: id, attempt }).message)
   }
 
@@ -294,11 +309,11 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
     this.herd.turn.atEnd(() => this.stirred.check())
     const loop = Effect.whileLoop({
-      while: () => !this.over || this.unheard.length > 0,
+      while: () => !this.finished.holds(),
       body: () => this.step,
       step: () => {}
     })
-    const life = Effect.raceFirst(loop, Effect.forever(this.beat))
+    const life = loop.pipe(Effect.raceFirst(Effect.forever(this.beat)), Effect.raceFirst(Effect.forever(this.look)))
     return Effect.map(Effect.forkDaemon(Effect.interruptible(life)), (running) => {
       this.running = running
     })
@@ -309,23 +324,35 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     if (running === undefined) return Effect.void
     this.over = true
     this.stirred.check()
+    this.finished.check()
+    return Effect.ensuring(this.ended(running), Effect.sync(() => this.tally.stop()))
+  })
+
+  private ended(running: Fiber.RuntimeFiber<void>): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
       const ended = yield* Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(Fiber.await(running), FAREWELL)))
       if (Option.isSome(yield* Fiber.join(ended))) return
       yield* Fiber.interrupt(running)
-      const left = this.unheard.length
+      const left = this.held.size
       yield* this.log(
         LogLevel.Warning,
         `stopped before the source has heard of ${left} units: they run again once their leases have run out`
       )
     })
-  })
+  }
 
   private log(level: LogLevel.LogLevel, message: string): Effect.Effect<void> {
     return logOf(this.herd.name, Effect.logWithLevel(level, message))
   }
 }
+
+/** A source that dies has failed: the herd would stand still without a word. */
+const asking = <A>(effect: Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> =>
+  Effect.catchAllDefect(
+    effect,
+    (cause) => new SourceError({ source: "herd's", operation: "answer", cause })
+  )
 
 const isRunning = <In, Out, E>({ job }: Held<In, Out, E>): boolean => job?.phase === "running"
 

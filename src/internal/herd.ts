@@ -349,6 +349,8 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   }
 
   park(gopher: Gopher<In, Out, E>, wake: () => void): boolean {
+    // The keeper may have a unit for it.
+    if (this.keeper !== undefined) this.turn.begin()
     return this.crew.park(gopher, wake, this.backlog.available > 0)
   }
 

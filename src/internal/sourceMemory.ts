@@ -13,7 +13,8 @@ import { crashText } from "./sourceText.ts"
 /** A unit that is kept, and where it stands. */
 interface Kept {
   readonly unit: NewUnit
-  readonly number: number
+  /** Its place among those of the same time. */
+  number: number
   state: "ready" | "delayed" | "held" | "dead"
   /** Its place among the ready ones: since when it is ready, or will be. */
   place: number
@@ -114,6 +115,7 @@ class MemoryQueue {
         break
       case "Retry":
         kept.firstFailureAt = settlement.firstFailureAt
+        kept.number = this.ever++
         this.delay(kept, settlement.at)
         break
       case "Bury":
@@ -180,6 +182,7 @@ class MemoryQueue {
       kept.crashes = 0
       kept.firstFailureAt = undefined
       kept.place = now
+      kept.number = this.ever++
       this.enter(kept)
     }
     this.bell.ring()

@@ -19,10 +19,17 @@ export const bundle = (entry: string): Effect.Effect<string, never, Scope.Scope>
         format: "esm",
         target: "node20",
         // Some of what is bundled is CommonJS.
-        banner: { js: "import { createRequire } from \"node:module\"; const require = createRequire(import.meta.url)" },
+        banner: {
+          js: "import { createRequire as requiring } from \"node:module\"; const require = requiring(import.meta.url)"
+        },
         plugins: [{
           name: "gofherd",
           setup: (build) => {
+            // It looks for its binary where it is.
+            build.onResolve({ filter: /^libsql$/ }, () => ({
+              path: join(root, "node_modules/libsql/index.js"),
+              external: true
+            }))
             build.onResolve({ filter: /^gofherd(\/|$)/ }, ({ path }) => ({
               path: join(root, "src", `${path === "gofherd" ? "index" : path.slice("gofherd/".length)}.ts`)
             }))

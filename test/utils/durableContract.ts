@@ -24,7 +24,7 @@ import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { folder, type Running, start } from "./children.ts"
 import { makeLogs } from "./logs.ts"
-import { until } from "./stage.ts"
+import { turns, until } from "./stage.ts"
 import {
   alone,
   claimOne,
@@ -362,6 +362,39 @@ export const durableContract = ({ name, programs, skipped = false, store }: Subj
             "c",
             1
           ]])
+        })
+    )
+
+    onStore(
+      "with gophers that own a resource claims for those that have it, once they have it",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const acquiring: Array<Deferred.Deferred<void>> = []
+          const acquire = Effect.gen(function*() {
+            const acquired = yield* Deferred.make<void>()
+            acquiring.push(acquired)
+            yield* Deferred.await(acquired)
+            return desk.process
+          })
+          const { made: herd } = yield* alone(
+            store,
+            DurableHerd.make({ name: HERD, schema: Schema.String, gopher: acquire, size: 3 })
+          )
+          yield* herd.offerAll(...bodies("a", "b", "c", "d"))
+          yield* until(() => acquiring.length === 3)
+          yield* turns
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 4, delayed: 0, held: 0, dead: 0 })
+          const [one, two] = acquiring
+          if (one === undefined || two === undefined) return
+          yield* Deferred.succeed(one, undefined)
+          yield* Deferred.succeed(two, undefined)
+          yield* until(() => desk.inside.size === 2)
+          assert.strictEqual((yield* herd.depth).held, 2)
+          yield* desk.end("a")
+          yield* until(() => desk.inside.has("c"))
+          assert.strictEqual((yield* herd.depth).held, 2)
+          assert.deepStrictEqual(desk.started, ["a 1", "b 1", "c 1"])
         })
     )
 

@@ -1,0 +1,545 @@
+/**
+ * What a durable herd does whatever its source: options, offers, a source in trouble. What it promises on every source is in
+ * utils/durableContract.ts.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import {
+  Cause,
+  Context,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  LogLevel,
+  Metric,
+  Option,
+  Schedule,
+  Schema,
+  TestClock
+} from "effect"
+import { HerdError, HerdMetrics } from "gofherd"
+import * as DurableHerd from "gofherd/DurableHerd"
+import * as HerdServer from "gofherd/HerdServer"
+import * as HerdSource from "gofherd/HerdSource"
+import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
+import { ask } from "./utils/http.ts"
+import { makeLogs } from "./utils/logs.ts"
+import { makeStage, scoped, turns } from "./utils/stage.ts"
+
+type Source = Context.Tag.Service<HerdSource.HerdSource>
+
+const memory = Effect.map(Layer.build(HerdSource.layerMemory()), Context.get(HerdSource.HerdSource))
+
+/** The same, with some of what its queues do replaced. */
+const altered = (
+  source: Source,
+  alter: (queue: HerdSource.Queue) => Partial<HerdSource.Queue>
+): Source => ({
+  open: (herd, options) => Effect.map(source.open(herd, options), (queue) => ({ ...queue, ...alter(queue) }))
+})
+
+const on = (source: Source) => Effect.provideService(HerdSource.HerdSource, source)
+
+const numbers = { name: "numbers", schema: Schema.Number } as const
+
+const refusal = new HerdError.SourceError({ source: "test", operation: "answer", cause: new Error("no") })
+
+/** What a defect says. */
+const died = <A, E>(exit: Exit.Exit<A, E>) =>
+  Exit.isFailure(exit)
+    ? Option.match(Cause.dieOption(exit.cause), {
+      onNone: () => "no defect",
+      onSome: (defect) => (defect as Error).message
+    })
+    : "a success"
+
+const count = (metric: Metric.Metric.Counter<number>, herd: string) =>
+  Effect.map(Metric.value(Metric.tagged(metric, "herd", herd)), ({ count }) => count)
+
+describe("the options of a durable herd", () => {
+  const wrong: Readonly<Record<string, readonly [object, string]>> = {
+    "no schema": [{ schema: undefined }, "expected schema to be a Schema, got undefined"],
+    "a schema that is none": [{ schema: {} }, "expected schema to be a Schema, got {}"],
+    "a lease of 0": [{ lease: 0 }, "expected lease to be a finite duration of more than 0, got 0"],
+    "an endless lease": [{ lease: Infinity }, "expected lease to be a finite duration of more than 0, got Infinity"],
+    "a lease that is no duration": [
+      { lease: "soon" },
+      "expected lease to be a finite duration of more than 0, got \"soon\""
+    ],
+    "no crash": [{ maxCrashes: 0 }, "expected maxCrashes to be an integer from 1, got 0"],
+    "half a crash": [{ maxCrashes: 1.5 }, "expected maxCrashes to be an integer from 1, got 1.5"],
+    "a size that is none": [{ size: -1 }, "expected size to be an integer from 0 to 10000, got -1"],
+    "no process": [
+      { process: undefined },
+      "expected process to be a function (or else gopher an Effect of one), got undefined"
+    ]
+  }
+  for (const [name, [options, message]] of Object.entries(wrong)) {
+    it.scoped(`refuse ${name}`, () =>
+      Effect.gen(function*() {
+        const given = { ...numbers, process: () => Effect.void, ...options }
+        const exit = yield* Effect.exit(Effect.provide(DurableHerd.make(given), HerdSource.layerMemory()))
+        assert.strictEqual(died(exit), message)
+      }))
+  }
+
+  it.scoped("may come from an Effect, whose failure is the layer's; so is a source that can't be opened", () =>
+    Effect.gen(function*() {
+      class Numbers extends Context.Tag("numbers")<Numbers, DurableHerd.DurableHerd<number>>() {}
+      const options = { schema: Schema.Number, process: () => Effect.void }
+      const failing: Source = { open: () => Effect.fail(refusal) }
+      const build = <E>(layer: Layer.Layer<Numbers, E, HerdSource.HerdSource>, source: Source) =>
+        Effect.exit(
+          Effect.provide(
+            Effect.map(Numbers, ({ name }) => name),
+            Layer.provide(layer, Layer.succeed(HerdSource.HerdSource, source))
+          )
+        )
+      assert.deepStrictEqual(yield* build(DurableHerd.layer(Numbers, options), yield* memory), Exit.succeed("numbers"))
+      assert.deepStrictEqual(
+        yield* build(DurableHerd.layer(Numbers, Effect.succeed({ ...options, name: "other" })), yield* memory),
+        Exit.succeed("other")
+      )
+      assert.deepStrictEqual(
+        yield* build(
+          DurableHerd.layer(Numbers, Effect.zipRight(Effect.fail("no config"), Effect.succeed(options))),
+          yield* memory
+        ),
+        Exit.fail("no config")
+      )
+      assert.deepStrictEqual(yield* build(DurableHerd.layer(Numbers, options), failing), Exit.fail(refusal))
+    }))
+})
+
+describe("offering to a durable herd", () => {
+  const idle = (more: object = {}) =>
+    DurableHerd.make({ ...numbers, size: 0, process: () => Effect.void, ...more }).pipe(
+      Effect.provide(HerdSource.layerMemory())
+    )
+
+  it.scoped("refuses a body that the schema does not encode, before it gives any to the source", () =>
+    Effect.gen(function*() {
+      const herd = yield* DurableHerd.make({
+        name: "positive",
+        schema: Schema.Positive,
+        size: 0,
+        process: () => Effect.void
+      }).pipe(Effect.provide(HerdSource.layerMemory()))
+      const error = yield* Effect.flip(herd.offerAll([1, 2, -3]))
+      assert.strictEqual(error._tag, "InvalidUnit")
+      assert.match(
+        error.message,
+        /^expected the body of a unit of herd "positive" to be one that its schema encodes to JSON, got .*Expected a positive number, actual -3/s
+      )
+      assert.strictEqual((yield* Effect.flip(herd.offer(-1)))._tag, "InvalidUnit")
+      assert.strictEqual((yield* herd.depth).ready, 0)
+    }))
+
+  it.scoped("refuses what JSON has no text for", () =>
+    Effect.gen(function*() {
+      const herd = yield* DurableHerd.make({
+        name: "anything",
+        schema: Schema.Unknown,
+        size: 0,
+        process: () => Effect.void
+      }).pipe(Effect.provide(HerdSource.layerMemory()))
+      const circular: Record<string, unknown> = {}
+      circular["self"] = circular
+      for (const body of [undefined, () => {}, 1n, circular]) {
+        assert.strictEqual((yield* Effect.flip(herd.offer(body)))._tag, "InvalidUnit", String(body))
+      }
+      yield* herd.offer(null)
+      assert.strictEqual((yield* herd.depth).ready, 1)
+    }))
+
+  it.scoped("refuses an id that is none", () =>
+    Effect.gen(function*() {
+      const herd = yield* idle()
+      for (const id of ["", "x".repeat(256), "half \ud800", "\u0000", 17 as unknown as string]) {
+        const error = yield* Effect.flip(herd.offer(1, { id }))
+        assert.match(
+          error.message,
+          /^expected the id of a unit of herd "numbers" to be a well-formed string of 1 to 255 characters, got /
+        )
+      }
+      assert.strictEqual(
+        (yield* Effect.flip(herd.offerAll([1, 2], { id: (n) => n === 2 ? "" : "fine" })))._tag,
+        "InvalidUnit"
+      )
+      assert.strictEqual((yield* herd.depth).ready, 0)
+    }))
+
+  it.scoped("dies of options that make no sense, and does nothing", () =>
+    Effect.gen(function*() {
+      const herd = yield* idle()
+      const dies = (effect: Effect.Effect<unknown, unknown>) => Effect.map(Effect.exit(effect), died)
+      assert.strictEqual(
+        yield* dies(herd.offer(1, { priority: Number.NaN })),
+        "expected priority to be a finite number, got NaN"
+      )
+      assert.strictEqual(
+        yield* dies(herd.offer(1, { delay: Infinity })),
+        "expected delay to be a finite duration, got Infinity"
+      )
+      assert.strictEqual(yield* dies(herd.offer(1, null as never)), "expected options to be an object, got null")
+      assert.strictEqual(
+        yield* dies(herd.offerAll([1], { id: "x" as never })),
+        "expected id to be a function, got \"x\""
+      )
+      assert.strictEqual(yield* dies(herd.offerAll(17 as never)), "expected bodies to be an iterable, got 17")
+      assert.strictEqual((yield* herd.depth).ready, 0)
+    }))
+
+  it.scoped("returns ids, each another, or those that were given; an id that is known is accepted without doing anything", () =>
+    Effect.gen(function*() {
+      const herd = yield* idle()
+      const ids = [yield* herd.offer(1), ...(yield* herd.offerAll([1, 2, 3])), yield* herd.offer(1)]
+      assert.strictEqual(new Set(ids).size, 5)
+      assert.strictEqual(yield* herd.offer(1, { id: "a" }), "a")
+      assert.deepStrictEqual(yield* herd.offerAll([1, 2], { id: (n) => n === 1 ? "a" : "b" }), ["a", "b"])
+      assert.strictEqual((yield* herd.depth).ready, 7)
+    }))
+
+  it.scoped("gives 2,500 units to the source in the order that they have, a thousand at a time", () =>
+    Effect.gen(function*() {
+      const batches: Array<number> = []
+      const started: Array<number> = []
+      const source = altered(yield* memory, (queue) => ({
+        offer: (units) => Effect.zipRight(Effect.sync(() => batches.push(units.length)), queue.offer(units))
+      }))
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        size: 1,
+        process: (n) => Effect.sync(() => started.push(n))
+      }).pipe(on(source))
+      const bodies = Array.from({ length: 2_500 }, (_, n) => n)
+      yield* herd.offerAll(bodies.values())
+      assert.deepStrictEqual(batches, [1_000, 1_000, 500])
+      yield* Effect.repeat(turns, { until: () => started.length === 2_500 })
+      assert.deepStrictEqual(started, bodies)
+    }))
+
+  it.scoped("for later: the unit starts when its delay is over, by the Clock", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process }).pipe(
+        Effect.provide(HerdSource.layerMemory())
+      )
+      yield* herd.offer(1, { delay: "1 minute" })
+      yield* herd.offerAll([2, 3], { delay: "30 seconds", priority: 1 })
+      yield* turns
+      assert.deepStrictEqual(stage.started, [])
+      yield* TestClock.adjust("30 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [2])
+      yield* stage.finish
+      yield* TestClock.adjust("29 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [2, 3])
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [2, 3, 1])
+      yield* stage.finish
+    }))
+
+  it.scoped("fails as the source does, and goes on", () =>
+    Effect.gen(function*() {
+      let away = true
+      const source = altered(yield* memory, (queue) => ({
+        offer: (units) => Effect.suspend(() => away ? Effect.fail(refusal) : queue.offer(units))
+      }))
+      const herd = yield* DurableHerd.make({ ...numbers, size: 0, process: () => Effect.void }).pipe(on(source))
+      assert.strictEqual(yield* Effect.flip(herd.offer(1)), refusal)
+      away = false
+      yield* herd.offer(1)
+      assert.strictEqual((yield* herd.depth).ready, 1)
+    }))
+
+  it.scoped("goes to the source also once the herd is closed, for whoever comes", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process, size: 2 }).pipe(
+        Effect.provide(HerdSource.layerMemory())
+      )
+      yield* herd.drain
+      yield* herd.awaitDrained
+      yield* herd.offer(1)
+      yield* turns
+      assert.deepStrictEqual(stage.started, [])
+      assert.strictEqual((yield* herd.depth).ready, 1)
+    }))
+})
+
+describe("a durable herd whose source is in trouble", () => {
+  const silent = makeLogs(LogLevel.Warning)
+
+  it.scoped("tries again after 100 ms, 200 ms and so on up to 5 s, warns once, counts, and goes on when it answers", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const asked: Array<number> = []
+      let away = true
+      const source = altered(yield* memory, (queue) => ({
+        claim: (max) =>
+          Effect.flatMap(Effect.clock, (clock) => {
+            asked.push(clock.unsafeCurrentTimeMillis())
+            return away ? Effect.fail(refusal) : queue.claim(max)
+          })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "troubled", process: stage.process }).pipe(
+        on(source),
+        collect
+      )
+      yield* herd.offer(1)
+      yield* turns
+      for (let n = 0; n < 200; n++) yield* Effect.zipRight(TestClock.adjust("100 millis"), turns)
+      assert.deepStrictEqual(asked, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300])
+      assert.deepStrictEqual(lines, [
+        "WARN [troubled] expected the test source to answer, got no; next attempt in 100ms"
+      ])
+      assert.strictEqual(yield* count(HerdSourceMetrics.sourceErrors, "troubled"), 9)
+      assert.deepStrictEqual(stage.started, [])
+      away = false
+      yield* TestClock.adjust("5 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1])
+      yield* stage.finish
+    }))
+
+  it.scoped("lets a gopher wait until its source has heard of the unit, and runs no unit meanwhile in its stead", () =>
+    Effect.gen(function*() {
+      let away = false
+      const source = altered(yield* memory, (queue) => ({
+        settle: (settlements, claim) =>
+          Effect.suspend(() => away ? Effect.fail(refusal) : queue.settle(settlements, claim))
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "waiting", process: stage.process }).pipe(
+        on(source),
+        silent.collect
+      )
+      yield* herd.offerAll([1, 2])
+      yield* turns
+      away = true
+      yield* stage.succeed(1)
+      yield* TestClock.adjust("10 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1])
+      const { running, succeeded } = yield* herd.state
+      assert.deepStrictEqual([running, succeeded, (yield* herd.depth).held], [1, 0, 1])
+      away = false
+      yield* TestClock.adjust("10 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1, 2])
+      assert.strictEqual((yield* herd.state).succeeded, 1)
+      yield* stage.finish
+    }))
+
+  it.scoped("takes a source that dies for one that fails", () =>
+    Effect.gen(function*() {
+      let dies = true
+      const source = altered(yield* memory, (queue) => ({
+        claim: (max) => Effect.suspend(() => dies ? Effect.die(new Error("a fault in the source")) : queue.claim(max)),
+        arrival: Effect.suspend(() => dies ? Effect.die("too") : queue.arrival),
+        depth: Effect.suspend(() => dies ? Effect.die("too") : queue.depth)
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "dying", process: stage.process }).pipe(
+        on(source),
+        silent.collect
+      )
+      yield* herd.offer(1)
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      dies = false
+      yield* TestClock.adjust("5 seconds")
+      yield* turns
+      assert.deepStrictEqual(stage.started, [1])
+      yield* stage.finish
+      assert.include(silent.lines.join("\n"), "expected the herd's source to answer, got a fault in the source")
+    }))
+
+  it.scoped("stops within 5 s though its source does not answer, and says what it leaves to the leases", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const source = altered(yield* memory, () => ({ settle: () => Effect.never }))
+      const stage = makeStage()
+      const { close, herd } = yield* scoped(
+        Effect.orDie(DurableHerd.make({ ...numbers, name: "stuck", process: stage.process, size: 2 })).pipe(
+          on(source),
+          collect
+        )
+      )
+      yield* herd.offerAll([1, 2], { id: (n) => n === 1 ? "a" : "b" })
+      yield* turns
+      const closing = yield* Effect.fork(close)
+      yield* turns
+      yield* TestClock.adjust("4999 millis")
+      yield* turns
+      assert.isNull(closing.unsafePoll())
+      yield* TestClock.adjust("1 millis")
+      yield* Fiber.join(closing)
+      assert.deepStrictEqual(lines, [
+        "WARN [stuck] stopped with 2 units left over, now given back: 1, 2".replace(
+          "1, 2",
+          lines[0]?.split(": ")[1] ?? ""
+        ),
+        "WARN [stuck] stopped before the source has heard of 2 units: they run again once their leases have run out"
+      ])
+    }))
+
+  it.scoped("does not stop because the source has lost a unit while it ran: the next one follows", () =>
+    Effect.gen(function*() {
+      const source = altered(yield* memory, (queue) => ({
+        renew: (claims) => Effect.map(queue.renew(claims), () => claims)
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "losing", process: stage.process, lease: "3 seconds" })
+        .pipe(
+          on(source),
+          silent.collect
+        )
+      yield* herd.offerAll([1, 2])
+      yield* turns
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      assert.deepStrictEqual(stage.interrupted, [1])
+      assert.deepStrictEqual(stage.started, [1, 2])
+      assert.strictEqual(yield* count(HerdSourceMetrics.leaseLost, "losing"), 1)
+      assert.strictEqual((yield* herd.state).interrupted, 1)
+    }))
+})
+
+describe("a durable herd", () => {
+  it.scoped("renews the leases of what it holds every third of a lease, and of nothing else", () =>
+    Effect.gen(function*() {
+      const renewed: Array<ReadonlyArray<string>> = []
+      const source = altered(yield* memory, (queue) => ({
+        renew: (claims) =>
+          Effect.zipRight(Effect.sync(() => renewed.push(claims.map(({ body }) => body))), queue.renew(claims))
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process, size: 2, lease: "9 seconds" }).pipe(
+        on(source)
+      )
+      yield* TestClock.adjust("6 seconds")
+      yield* herd.offerAll([1, 2, 3])
+      yield* turns
+      yield* TestClock.adjust("3 seconds")
+      yield* TestClock.adjust("2 seconds")
+      yield* stage.succeed(1)
+      yield* turns
+      yield* TestClock.adjust("1 seconds")
+      assert.deepStrictEqual(renewed, [["1", "2"], ["2", "3"]])
+      yield* stage.finish
+    }))
+
+  it.scoped("G14 runs callbacks before the source hears of the unit, so that they run at least once, too", () =>
+    Effect.gen(function*() {
+      const events: Array<string> = []
+      const source = altered(yield* memory, (queue) => ({
+        settle: (settlements, claim) => {
+          events.push(...settlements.map(({ _tag, claim: { body } }) => `${_tag} ${body}`))
+          return queue.settle(settlements, claim)
+        }
+      }))
+      const say = (what: string) => Effect.sync(() => void events.push(what))
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        process: (n, { attempt }) =>
+          n === 2 && attempt === 1 ? Effect.fail("again") : n === 3 ? Effect.fail("no") : Effect.void,
+        retry: Schedule.whileInput(Schedule.recurs(1), (error: string) => error === "again"),
+        onSuccess: ({ work }) => say(`success ${work.body}`),
+        onRetry: ({ work }) => say(`retry ${work.body}`),
+        onFailure: ({ work }) => Effect.zipRight(say(`failure ${work.body}`), Effect.die("which changes nothing"))
+      }).pipe(on(source), makeLogs(LogLevel.None).collect)
+      yield* herd.offerAll([1, 2, 3])
+      yield* Effect.repeat(turns, { until: () => events.length === 8 })
+      assert.deepStrictEqual(events, [
+        "success 1",
+        "Ack 1",
+        "retry 2",
+        "Retry 2",
+        "failure 3",
+        "Bury 3",
+        "success 2",
+        "Ack 2"
+      ])
+    }))
+
+  it.scoped("has its own name in metrics where two have the same, and the same units", () =>
+    Effect.gen(function*() {
+      const source = yield* memory
+      const make = DurableHerd.make({ ...numbers, name: "twins", process: () => Effect.void, size: 0 }).pipe(on(source))
+      const [self, that] = [yield* make, yield* make]
+      assert.deepStrictEqual([self.name, that.name], ["twins", "twins-2"])
+      yield* self.offer(1)
+      assert.strictEqual((yield* that.depth).ready, 1)
+      yield* that.resize(1)
+      yield* Effect.repeat(turns, { until: () => Effect.map(that.state, ({ succeeded }) => succeeded === 1) })
+      assert.strictEqual(yield* count(HerdMetrics.success, "twins-2"), 1)
+      assert.strictEqual(yield* count(HerdMetrics.success, "twins"), 0)
+    }))
+
+  it.scoped("tells in metrics what its source has, every 5 s, and nothing any more once it has stopped", () =>
+    Effect.gen(function*() {
+      const gauge = (state: string) =>
+        Metric.value(HerdSourceMetrics.sourceUnits.pipe(Metric.tagged("herd", "gauged"), Metric.tagged("state", state)))
+          .pipe(
+            Effect.map(({ value }) => value)
+          )
+      const oldest = Effect.map(
+        Metric.value(Metric.tagged(HerdSourceMetrics.oldestWait, "herd", "gauged")),
+        ({ value }) => value
+      )
+      const all = Effect.all([gauge("ready"), gauge("delayed"), gauge("held"), gauge("dead"), oldest])
+      const stage = makeStage()
+      const { close, herd } = yield* scoped(
+        Effect.orDie(DurableHerd.make({ ...numbers, name: "gauged", process: stage.process })).pipe(
+          on(yield* memory)
+        )
+      )
+      assert.deepStrictEqual(yield* all, [0, 0, 0, 0, 0])
+      yield* herd.offerAll([1, 2, 3])
+      yield* herd.offer(4, { delay: "1 hour" })
+      yield* turns
+      yield* stage.fail(1, "no")
+      yield* turns
+      yield* TestClock.adjust("5 seconds")
+      yield* turns
+      assert.deepStrictEqual(yield* all, [1, 1, 1, 1, 5])
+      yield* close
+      assert.deepStrictEqual(yield* all, [0, 0, 0, 0, 0])
+    }))
+
+  it.scopedLive("is resized, paused and watched over HTTP as any other", () =>
+    Effect.gen(function*() {
+      class Served extends Context.Tag("served")<Served, DurableHerd.DurableHerd<number>>() {}
+      const stage = makeStage()
+      const context = yield* Layer.build(
+        HerdServer.layer({ herds: [Served], port: 0 }).pipe(
+          Layer.provideMerge(DurableHerd.layer(Served, { schema: Schema.Number, process: stage.process, size: 0 })),
+          Layer.provide(HerdSource.layerMemory())
+        )
+      )
+      const herd = Context.get(context, Served)
+      const { url } = Context.get(context, HerdServer.HerdServer)
+      yield* herd.offerAll([1, 2, 3])
+      assert.deepStrictEqual(stage.started, [])
+      assert.deepStrictEqual((yield* ask(`${url}/herd`, { method: "PATCH", body: "{\"num\": 2}" })).json, {
+        num: 2,
+        msg: "success"
+      })
+      yield* Effect.repeat(turns, { until: () => stage.started.length === 2 })
+      yield* ask(`${url}/herds/served`, { method: "PATCH", body: "{\"paused\": true}" })
+      yield* stage.finish
+      const { json } = yield* ask(`${url}/herds/served`)
+      assert.deepInclude(json, { name: "served", size: 2, running: 0, succeeded: 2, paused: true })
+      assert.deepStrictEqual(stage.started, [1, 2])
+      yield* ask(`${url}/herds/served`, { method: "PATCH", body: "{\"paused\": false}" })
+      yield* Effect.repeat(turns, { until: () => stage.started.length === 3 })
+      yield* stage.finish
+      yield* herd.awaitIdle
+      assert.include((yield* ask(`${url}/metrics`)).text, "gofherd_source_units{herd=\"served\",state=\"ready\"}")
+    }))
+})
