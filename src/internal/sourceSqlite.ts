@@ -32,7 +32,14 @@ const TIDY = 1_000
 /** How many of these are deleted at a time. */
 const DELETED = 1_000
 
-/** How long a statement is tried again while other processes write: they do for some milliseconds at a time. */
+/**
+ * Milliseconds for which SQLite itself waits while another process writes, which it does for some at a time. The event loop stands
+ * still meanwhile; but libsql leaves a statement that was refused open, and with it a view of the database that nothing can be
+ * written in, until the statement is collected as garbage.
+ */
+const BUSY = 1_000
+
+/** How long a statement is tried again that was refused nevertheless. */
 const busy = Schedule.exponential("2 millis", 1.5).pipe(
   Schedule.either(Schedule.spaced("50 millis")),
   Schedule.jittered,
@@ -227,6 +234,7 @@ class SqliteSource {
 
   readonly prepare: Effect.Effect<void, SourceError> = Effect.suspend(() =>
     Effect.gen(this, function*() {
+      yield* this.run("open its database", `PRAGMA busy_timeout = ${BUSY}`)
       yield* this.run("open its database", "PRAGMA journal_mode = WAL")
       yield* this.run("open its database", "PRAGMA synchronous = NORMAL")
       for (const table of tables) yield* this.run("open its database", table)

@@ -2,27 +2,12 @@
  * What a durable herd promises, on every source: src/DurableHerd.ts as tests.
  */
 import { assert, describe } from "@effect/vitest"
-import {
-  Clock,
-  Context,
-  Deferred,
-  Duration,
-  Effect,
-  Fiber,
-  Layer,
-  LogLevel,
-  Metric,
-  Schedule,
-  Schema,
-  type Scope
-} from "effect"
+import { Clock, Context, Deferred, Duration, Effect, Fiber, Layer, LogLevel, Metric, Schedule, Schema } from "effect"
 import type { Herd, Work } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
-import { readFileSync, writeFileSync } from "node:fs"
-import { join } from "node:path"
-import { folder, type Running, start } from "./children.ts"
+import { killed, makePrograms } from "./durablePrograms.ts"
 import { makeLogs } from "./logs.ts"
 import { turns, until } from "./stage.ts"
 import {
@@ -90,35 +75,6 @@ const herdOn = <E>(store: Store, { process, ...options }: HerdOptions<E>) =>
   )
 
 const bodies = (...ids: ReadonlyArray<string>) => [ids, { id: (id: string) => id }] as const
-
-// ------------------------------------------------------------------------------------------------------ programs
-
-const program = new URL("../fixtures/durable.ts", import.meta.url).pathname
-
-/** A process with a herd on the store, and the lines that it and others like it have written. */
-const makePrograms = (store: Store) =>
-  Effect.gen(function*() {
-    const log = join(yield* folder, "log")
-    writeFileSync(log, "")
-    const [source, location] = store.program ?? ["", ""]
-    return {
-      start: (size: number, options: object = {}): Effect.Effect<Running, never, Scope.Scope> =>
-        start(process.execPath, [
-          "--import",
-          "tsx",
-          program,
-          source,
-          location,
-          HERD,
-          String(size),
-          log,
-          JSON.stringify(options)
-        ]),
-      lines: () => readFileSync(log, "utf8").split("\n").filter((line) => line !== "")
-    }
-  })
-
-const killed = ({ child, ended }: Running) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), ended)
 
 // ------------------------------------------------------------------------------------------------------ the promises
 

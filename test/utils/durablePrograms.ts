@@ -1,0 +1,35 @@
+/**
+ * Processes of durable herds, to be killed.
+ */
+import { Effect, type Scope } from "effect"
+import { readFileSync, writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { folder, type Running, start } from "./children.ts"
+import { HERD, type Store } from "./stores.ts"
+
+const program = new URL("../fixtures/durable.ts", import.meta.url).pathname
+
+/** A process with a herd on the store, and the lines that it and others like it have written. */
+export const makePrograms = (store: Store) =>
+  Effect.gen(function*() {
+    const log = join(yield* folder, "log")
+    writeFileSync(log, "")
+    const [source, location] = store.program ?? ["", ""]
+    return {
+      start: (size: number, options: object = {}): Effect.Effect<Running, never, Scope.Scope> =>
+        start(process.execPath, [
+          "--import",
+          "tsx",
+          program,
+          source,
+          location,
+          HERD,
+          String(size),
+          log,
+          JSON.stringify(options)
+        ]),
+      lines: () => readFileSync(log, "utf8").split("\n").filter((line) => line !== "")
+    }
+  })
+
+export const killed = ({ child, ended }: Running) => Effect.zipRight(Effect.sync(() => child.kill("SIGKILL")), ended)
