@@ -434,6 +434,67 @@ describe("a durable herd", () => {
       yield* stage.finish
     }))
 
+  it.scoped("settles what has ended in a turn at once, and claims as many in the same step", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const source = altered(yield* memory, (queue) => ({
+        claim: (max) =>
+          Effect.suspend(() => {
+            asked.push(`claim ${max}`)
+            return queue.claim(max)
+          }),
+        settle: (settlements, claim) =>
+          Effect.suspend(() => {
+            asked.push(`settle ${settlements.length}, claim ${claim}`)
+            return queue.settle(settlements, claim)
+          })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process, size: 3 }).pipe(on(source))
+      yield* turns
+      yield* herd.offerAll([1, 2, 3, 4, 5, 6, 7])
+      yield* turns
+      assert.deepStrictEqual(stage.running, [1, 2, 3])
+      asked.length = 0
+      yield* Effect.zip(stage.succeed(1), stage.succeed(2), { concurrent: true })
+      assert.deepStrictEqual(stage.running, [3, 4, 5])
+      assert.deepStrictEqual(asked, ["settle 2, claim 2"])
+      yield* stage.succeed(4)
+      assert.deepStrictEqual(asked.slice(1), ["settle 1, claim 1"])
+      yield* stage.finish
+    }))
+
+  it.scoped("listens to its source only while it has a gopher to spare", () =>
+    Effect.gen(function*() {
+      let listening = 0
+      const source = altered(yield* memory, (queue) => ({
+        arrival: Effect.acquireUseRelease(
+          Effect.sync(() => listening++),
+          () => queue.arrival,
+          () => Effect.sync(() => listening--)
+        )
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process }).pipe(on(source))
+      yield* turns
+      assert.strictEqual(listening, 1)
+      yield* herd.pause
+      yield* turns
+      assert.strictEqual(listening, 0)
+      yield* herd.resume
+      yield* turns
+      assert.strictEqual(listening, 1)
+      yield* herd.offer(1)
+      yield* turns
+      assert.strictEqual(listening, 0)
+      yield* stage.finish
+      yield* turns
+      assert.strictEqual(listening, 1)
+      yield* herd.resize(0)
+      yield* turns
+      assert.strictEqual(listening, 0)
+    }))
+
   it.scoped("G14 runs callbacks before the source hears of the unit, so that they run at least once, too", () =>
     Effect.gen(function*() {
       const events: Array<string> = []

@@ -6,7 +6,8 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
-import { InvalidUnit, LeaseLost, SourceError } from "../HerdError.ts"
+import type { SourceError } from "../HerdError.ts"
+import { InvalidUnit, LeaseLost } from "../HerdError.ts"
 import type { Claim, Queue, Settled, Settlement } from "../HerdSource.ts"
 import type { Outcome } from "../Outcome.ts"
 import { Condition } from "./condition.ts"
@@ -17,9 +18,7 @@ import { logOf } from "./log.ts"
 import { Failure } from "./replay.ts"
 import { SourceTally } from "./sourceTally.ts"
 import { causeText } from "./sourceText.ts"
-
-/** Milliseconds: the shortest and the longest that a source that fails is left alone. */
-const REST = { shortest: 100, longest: 5_000 }
+import { Trouble } from "./trouble.ts"
 
 /** How long a herd that stops waits for its source to hear the last of it. Leases see to the rest. */
 const FAREWELL = Duration.seconds(5)
@@ -56,6 +55,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
   private readonly lease: Duration.Duration
   private readonly tally: SourceTally
+  private readonly trouble: Trouble
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
   /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
   private readonly ending = new Set<Job<In, Out, E>>()
@@ -66,9 +66,6 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   /** It waits for the source to say so. */
   private listening = false
   private over = false
-  /** How often the source has failed in a row, and what it said last. */
-  private failures = 0
-  private reported: string | undefined = undefined
 
   /** There is something to do for the loop. */
   private readonly stirred = new Condition(() => {
@@ -93,6 +90,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     this.decode = options.decode
     this.lease = options.lease
     this.tally = new SourceTally(this.herd.name)
+    this.trouble = new Trouble({ tally: this.tally, log: (level, message) => this.log(level, message) })
   }
 
   // ---------------------------------------------------------------------------------------------------- what becomes of units
@@ -150,14 +148,13 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const asked = settlements.length > 0
       ? this.queue.settle(settlements, wanted)
       : Effect.map(this.queue.claim(wanted), (claimed): Settled => ({ lost: [], claimed }))
-    return Effect.matchEffect(asking(asked), {
+    return Effect.matchEffect(this.trouble.ask(asked), {
       onFailure: (error) => {
         this.unheard = [...told, ...this.unheard]
         return this.failed(error)
       },
       onSuccess: ({ claimed, lost }) => {
-        this.failures = 0
-        this.reported = undefined
+        this.trouble.over()
         this.exhausted = claimed.length < wanted
         return Effect.zipRight(
           this.heard(told, lost),
@@ -182,11 +179,8 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   /** Waits until something is to be done. */
   private rest(wanted: number): Effect.Effect<void> {
     this.listening = wanted > 0
-    if (!this.listening) {
-      this.exhausted = false
-      return this.stirred.await
-    }
-    const arrival = Effect.matchEffect(asking(this.queue.arrival), {
+    if (!this.listening) return this.stirred.await
+    const arrival = Effect.matchEffect(this.trouble.ask(this.queue.arrival), {
       onFailure: (error) => this.failed(error),
       onSuccess: () =>
         Effect.sync(() => {
@@ -251,15 +245,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     })
   }
 
+  /** Whoever waits for the source need not wait for its rest once the herd has stopped. */
   private failed(error: SourceError): Effect.Effect<void> {
-    this.tally.failed()
-    const { message } = error
-    // Told once until something else is the matter.
-    const level = message === this.reported ? LogLevel.Debug : LogLevel.Warning
-    this.reported = message
-    const rest = Duration.millis(Math.min(REST.longest, REST.shortest * 2 ** this.failures++))
-    const resting = Effect.raceFirst(Effect.sleep(rest), this.finished.await)
-    return Effect.zipRight(this.log(level, `${message}; next attempt in ${Duration.format(rest)}`), resting)
+    return Effect.raceFirst(this.trouble.with(error), this.finished.await)
   }
 
   // ---------------------------------------------------------------------------------------------------- leases
@@ -268,7 +256,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const claims = Array.from(this.held.values(), ({ claim }) => claim)
     const third = Duration.times(this.lease, 1 / 3)
     if (claims.length === 0) return Effect.sleep(third)
-    return Effect.matchEffect(asking(this.queue.renew(claims)), {
+    return Effect.matchEffect(this.trouble.ask(this.queue.renew(claims)), {
       onSuccess: (lost) => Effect.zipRight(this.lose(lost), Effect.sleep(third)),
       onFailure: (error) => Effect.raceFirst(this.failed(error), Effect.sleep(third))
     })
@@ -289,7 +277,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   /** For the metrics. */
   private readonly look: Effect.Effect<void> = Effect.suspend(() =>
     Effect.zipRight(
-      Effect.matchEffect(asking(this.queue.depth), {
+      Effect.matchEffect(this.trouble.ask(this.queue.depth), {
         onSuccess: (depth) => Effect.sync(() => this.tally.show(depth, this.clock.unsafeCurrentTimeMillis())),
         onFailure: (error) => this.failed(error)
       }),
@@ -346,13 +334,6 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return logOf(this.herd.name, Effect.logWithLevel(level, message))
   }
 }
-
-/** A source that dies has failed: the herd would stand still without a word. */
-const asking = <A>(effect: Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> =>
-  Effect.catchAllDefect(
-    effect,
-    (cause) => new SourceError({ source: "herd's", operation: "answer", cause })
-  )
 
 const isRunning = <In, Out, E>({ job }: Held<In, Out, E>): boolean => job?.phase === "running"
 
