@@ -6,6 +6,7 @@ import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
   Context,
+  Deferred,
   Effect,
   Exit,
   Fiber,
@@ -388,6 +389,129 @@ describe("a durable herd whose source is in trouble", () => {
       ])
     }))
 
+  it.scoped("warns again, and begins with 100 ms again, once the source has answered in between", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      let away = false
+      const source = altered(yield* memory, (queue) => ({
+        settle: (settlements, claim) =>
+          Effect.suspend(() => away ? Effect.fail(refusal) : queue.settle(settlements, claim))
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "again", process: stage.process }).pipe(
+        on(source),
+        collect
+      )
+      yield* herd.offerAll([1, 2, 3])
+      yield* turns
+      for (const n of [1, 2]) {
+        away = true
+        yield* stage.succeed(n)
+        yield* Effect.zipRight(TestClock.adjust("100 millis"), turns)
+        away = false
+        yield* Effect.zipRight(TestClock.adjust("200 millis"), turns)
+        assert.strictEqual(stage.started.length, n + 1)
+      }
+      const line = "WARN [again] expected the test source to answer, got no; next attempt in 100ms"
+      assert.deepStrictEqual(lines, [line, line])
+      yield* stage.finish
+    }))
+
+  it.scoped("stops at once while it leaves its source alone", () =>
+    Effect.gen(function*() {
+      const source = altered(yield* memory, () => ({ claim: () => Effect.fail(refusal) }))
+      const { close } = yield* scoped(
+        Effect.orDie(DurableHerd.make({ ...numbers, process: () => Effect.void })).pipe(on(source), silent.collect)
+      )
+      yield* turns
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      yield* close
+    }))
+
+  it.scoped("gives back a unit that it claims while it is being closed", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const claimed: Array<number> = []
+      const source = altered(yield* memory, (queue) => ({
+        claim: (max) =>
+          Effect.zipLeft(
+            Effect.tap(queue.claim(max), (claims) => Effect.sync(() => claimed.push(claims.length))),
+            Deferred.await(gate)
+          )
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, size: 0, process: stage.process }).pipe(on(source))
+      yield* herd.offer(1)
+      yield* herd.resize(1)
+      yield* turns
+      assert.deepStrictEqual(claimed, [1])
+      yield* herd.drain
+      yield* Deferred.succeed(gate, undefined)
+      yield* turns
+      const { held, ready } = yield* herd.depth
+      assert.deepStrictEqual([ready, held, stage.started.length], [1, 0, 0])
+      yield* herd.awaitDrained
+    }))
+
+  it.scoped("reports a lease that is lost once, if the unit is being settled meanwhile, too", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const gate = yield* Deferred.make<void>()
+      const source = altered(yield* memory, () => ({
+        renew: (claims) => Effect.succeed(claims),
+        settle: (settlements) =>
+          Effect.as(Deferred.await(gate), { lost: settlements.map(({ claim }) => claim), claimed: [] })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "late", process: stage.process, lease: "3 seconds" })
+        .pipe(
+          on(source),
+          collect
+        )
+      yield* herd.offer(1, { id: "x" })
+      yield* turns
+      yield* stage.succeed(1)
+      yield* TestClock.adjust("2 seconds")
+      yield* turns
+      assert.deepStrictEqual(lines, [])
+      yield* Deferred.succeed(gate, undefined)
+      yield* turns
+      assert.strictEqual(yield* count(HerdSourceMetrics.leaseLost, "late"), 1)
+      assert.deepStrictEqual(lines, [
+        "WARN [late] expected herd \"late\" to hold unit x until attempt 1 has settled, got its lease lost"
+      ])
+    }))
+
+  it.scoped("tells its source once what has become of a unit whose gopher is interrupted while that is told", () =>
+    Effect.gen(function*() {
+      let away = true
+      const told: Array<string> = []
+      const source = altered(yield* memory, (queue) => ({
+        settle: (settlements, claim) =>
+          Effect.suspend(() => {
+            if (away) return Effect.fail(refusal)
+            told.push(...settlements.map(({ _tag, claim: { body } }) => `${_tag} ${body}`))
+            return queue.settle(settlements, claim)
+          })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, name: "once", process: stage.process }).pipe(
+        on(source),
+        silent.collect
+      )
+      yield* herd.offer(1)
+      yield* turns
+      yield* stage.succeed(1)
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* turns
+      assert.strictEqual((yield* herd.state).succeeded, 1)
+      away = false
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      assert.deepStrictEqual(told, ["Ack 1"])
+    }))
+
   it.scoped("does not stop because the source has lost a unit while it ran: the next one follows", () =>
     Effect.gen(function*() {
       const source = altered(yield* memory, (queue) => ({
@@ -462,6 +586,66 @@ describe("a durable herd", () => {
       yield* stage.succeed(4)
       assert.deepStrictEqual(asked.slice(1), ["settle 1, claim 1"])
       yield* stage.finish
+    }))
+
+  it.scoped("claims in the same step also for gophers that own a resource", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const source = altered(yield* memory, (queue) => ({
+        settle: (settlements, claim) =>
+          Effect.suspend(() => {
+            asked.push(`settle ${settlements.length}, claim ${claim}`)
+            return queue.settle(settlements, claim)
+          })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, gopher: Effect.succeed(stage.process), size: 2 }).pipe(
+        on(source)
+      )
+      yield* turns
+      yield* herd.offerAll([1, 2, 3])
+      yield* turns
+      assert.deepStrictEqual(stage.running, [1, 2])
+      yield* stage.succeed(1)
+      yield* turns
+      assert.deepStrictEqual(asked, ["settle 1, claim 1"])
+      assert.deepStrictEqual(stage.running, [2, 3])
+      yield* stage.finish
+    }))
+
+  it.scoped("G8 measures the time of a Schedule from the first failure on", () =>
+    Effect.gen(function*() {
+      const attempts: Array<number> = []
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        process: (_, { attempt }) => Effect.zipRight(Effect.sync(() => attempts.push(attempt)), Effect.fail("no")),
+        retry: Schedule.spaced("1 second").pipe(Schedule.upTo("2500 millis"))
+      }).pipe(Effect.provide(HerdSource.layerMemory()))
+      yield* herd.offer(1)
+      yield* turns
+      for (let n = 0; n < 10; n++) yield* Effect.zipRight(TestClock.adjust("1 second"), turns)
+      assert.deepStrictEqual(attempts, [1, 2, 3, 4])
+      assert.strictEqual((yield* herd.depth).dead, 1)
+    }))
+
+  it.scoped("counts an attempt that failed also if a shrink interrupts its callback", () =>
+    Effect.gen(function*() {
+      const attempts: Array<number> = []
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        process: (_, { attempt }) => Effect.zipRight(Effect.sync(() => attempts.push(attempt)), Effect.fail("no")),
+        retry: Schedule.spaced("1 second"),
+        onRetry: () => Effect.never
+      }).pipe(Effect.provide(HerdSource.layerMemory()))
+      yield* herd.offer(1)
+      yield* turns
+      yield* herd.resize(0, { mode: "interrupt" })
+      yield* turns
+      assert.strictEqual((yield* herd.depth).delayed, 1)
+      yield* herd.resize(1)
+      yield* TestClock.adjust("1 second")
+      yield* turns
+      assert.deepStrictEqual(attempts, [1, 2])
     }))
 
   it.scoped("listens to its source only while it has a gopher to spare", () =>

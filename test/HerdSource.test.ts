@@ -10,6 +10,7 @@ const memory: Subject = {
   store: Effect.map(Layer.build(HerdSource.layerMemory()), (context) => ({
     // The same memory for all.
     layer: Layer.succeed(HerdSource.HerdSource, Context.get(context, HerdSource.HerdSource)),
+    herd: "contract",
     program: undefined
   }))
 }

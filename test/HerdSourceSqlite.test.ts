@@ -28,7 +28,7 @@ for (const [driver, { skipped, source }] of Object.entries(drivers)) {
     skipped,
     store: Effect.map(folder, (dir) => {
       const path = join(dir, "units.db")
-      return { layer: sources[source](path), program: [source, path] }
+      return { layer: sources[source](path), herd: "contract", program: [source, path] }
     })
   }
   sourceContract(sqlite)
@@ -38,7 +38,11 @@ for (const [driver, { skipped, source }] of Object.entries(drivers)) {
 describe("the SQLite source", () => {
   const databases = Effect.map(folder, (dir) => join(dir, "units.db"))
 
-  const storeAt = (path: string): Store => ({ layer: sources.libsql(path), program: ["libsql", path] })
+  const storeAt = (path: string): Store => ({
+    layer: sources.libsql(path),
+    herd: "contract",
+    program: ["libsql", path]
+  })
 
   /** A connection of the test's own. */
   const connect = (path: string) =>

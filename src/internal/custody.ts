@@ -141,7 +141,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     this.giveBack()
     const told = this.unheard
     const ending = this.ending.size + told.filter(isRunning).length
-    const wanted = this.over ? 0 : Math.max(0, this.herd.vacancies(ending))
+    const wanted = Math.max(0, this.herd.vacancies(ending))
     if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest(wanted)
     this.unheard = []
     const settlements = told.flatMap(({ settlement }) => settlement ?? [])
@@ -164,11 +164,11 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     })
   })
 
-  /** Units that no gopher is free for go back, those first that were claimed last. */
+  /** Units that no gopher is free for go back. */
   private giveBack(): void {
     let surplus = -this.herd.vacancies(this.ending.size)
     if (surplus <= 0) return
-    for (const held of Array.from(this.held.values()).toReversed()) {
+    for (const held of this.held.values()) {
       if (surplus <= 0) return
       if (held.job === undefined || !this.herd.withdraw(held.job)) continue
       surplus--

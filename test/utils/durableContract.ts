@@ -10,19 +10,7 @@ import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
 import { killed, makePrograms } from "./durablePrograms.ts"
 import { makeLogs } from "./logs.ts"
 import { turns, until } from "./stage.ts"
-import {
-  alone,
-  claimOne,
-  claimSoon,
-  counts,
-  HERD,
-  open,
-  type Store,
-  type Subject,
-  testing,
-  unit,
-  units
-} from "./stores.ts"
+import { alone, claimOne, claimSoon, counts, open, type Store, type Subject, testing, unit, units } from "./stores.ts"
 
 // ------------------------------------------------------------------------------------------------------ herds
 
@@ -64,7 +52,7 @@ const herdOn = <E>(store: Store, { process, ...options }: HerdOptions<E>) =>
     alone(
       store,
       DurableHerd.make<string, string, void, E>({
-        name: HERD,
+        name: store.herd,
         schema: Schema.String,
         ...options,
         gopher: undefined,
@@ -335,7 +323,7 @@ export const durableContract = ({ name, programs, skipped = false, store }: Subj
           })
           const { made: herd } = yield* alone(
             store,
-            DurableHerd.make({ name: HERD, schema: Schema.String, gopher: acquire, size: 3 })
+            DurableHerd.make({ name: store.herd, schema: Schema.String, gopher: acquire, size: 3 })
           )
           yield* herd.offerAll(...bodies("a", "b", "c", "d"))
           yield* until(() => acquiring.length === 3)

@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { folder, type Running, start } from "./children.ts"
-import { HERD, type Store } from "./stores.ts"
+import type { Store } from "./stores.ts"
 
 const program = new URL("../fixtures/durable.ts", import.meta.url).pathname
 
@@ -23,7 +23,7 @@ export const makePrograms = (store: Store) =>
           program,
           source,
           location,
-          HERD,
+          store.herd,
           String(size),
           log,
           JSON.stringify(options)

@@ -378,7 +378,7 @@ export const sourceContract = ({ name, skipped = false, store }: Subject): void 
         const other = yield* alone(
           store,
           Effect.flatMap(HerdSource.HerdSource, (source) =>
-            source.open("other", { lease: Duration.millis(LONG), maxCrashes: 3 }))
+            source.open(`${store.herd}-other`, { lease: Duration.millis(LONG), maxCrashes: 3 }))
         )
         yield* queue.offer(units("a"))
         yield* other.made.offer(units("a", "b"))

@@ -11,6 +11,8 @@ import { until } from "./stage.ts"
 export interface Store {
   /** Built once for each that works on the store, as by a process of its own. */
   readonly layer: Layer.Layer<HerdSource.HerdSource, HerdError.SourceError>
+  /** The herd that is on it. */
+  readonly herd: string
   /** How a program gets to it, if one can. */
   readonly program: readonly [SourceName, string] | undefined
 }
@@ -24,8 +26,6 @@ export interface Subject {
   /** Is there nothing to run it on? */
   readonly skipped?: boolean
 }
-
-export const HERD = "contract"
 
 /** Milliseconds: of leases that are to run out, and of those that are not. */
 export const SHORT = 400
@@ -54,7 +54,7 @@ export const open = (store: Store, { lease = LONG, maxCrashes = 3 } = {}) =>
       store,
       Effect.flatMap(
         HerdSource.HerdSource,
-        (source) => source.open(HERD, { lease: Duration.millis(lease), maxCrashes })
+        (source) => source.open(store.herd, { lease: Duration.millis(lease), maxCrashes })
       )
     ),
     ({ close, made: queue }) => ({ queue, close })
