@@ -11,6 +11,7 @@
  */
 import { open } from "node:fs/promises"
 import { readArguments } from "./arguments.ts"
+import { durableRaces } from "./durableRaces.ts"
 import { answers } from "./measures/answers.ts"
 import { eventLoop } from "./measures/eventLoop.ts"
 import { growthBySize, growthByUnits } from "./measures/growth.ts"
@@ -35,7 +36,8 @@ const all: ReadonlyArray<Suite> = [
   growthByUnits,
   growthBySize,
   ...threadRaces,
-  threadTrip
+  threadTrip,
+  ...durableRaces
 ]
 
 const main = async (): Promise<void> => {

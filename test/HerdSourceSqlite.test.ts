@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { LibsqlClient } from "@effect/sql-libsql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Duration, Effect, Exit, Layer, Option, Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
 import { HerdError } from "gofherd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
@@ -72,6 +72,7 @@ describe("the SQLite source", () => {
         child.kill("SIGKILL")
         yield* ended
         const { queue } = yield* open(store)
+        assert.deepStrictEqual(counts(yield* queue.depth), { ready: 2, delayed: 0, held: 0, dead: 0 })
         assert.deepStrictEqual((yield* queue.claim(5)).map(({ attempt, id }) => [id, attempt]), [["a", 2], ["b", 2]])
       }),
     30_000
@@ -144,6 +145,24 @@ describe("the SQLite source", () => {
       }),
     60_000
   )
+
+  it.scopedLive("finds what its own process offers, releases or redrives at once, however seldom it looks", () =>
+    Effect.gen(function*() {
+      const { queue } = yield* shared(yield* databases, { pollInterval: "1 hour" })
+      const after = <A>(change: Effect.Effect<A, HerdError.SourceError>) =>
+        Effect.gen(function*() {
+          const waiting = yield* Effect.fork(queue.arrival)
+          yield* Effect.sleep("50 millis")
+          assert.isNull(waiting.unsafePoll())
+          yield* change
+          yield* Effect.timeout(Fiber.join(waiting), "5 seconds")
+          return yield* claimOne(queue)
+        })
+      const first = yield* after(queue.offer(units("a")))
+      const second = yield* after(queue.settle([{ _tag: "Release", claim: first }], 0))
+      yield* queue.settle([{ _tag: "Bury", claim: second, cause: "no" }], 0)
+      assert.strictEqual((yield* after(queue.dead.redrive("all"))).id, "a")
+    }))
 
   it.scopedLive("makes an offer part of the user's transaction", () =>
     Effect.gen(function*() {

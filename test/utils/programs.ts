@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process"
-import { accessSync, constants, existsSync } from "node:fs"
+import { accessSync, constants, existsSync, readdirSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { installSqliteNode } from "./sqliteNode.ts"
 
@@ -8,22 +8,34 @@ const programs = {
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   prometheus: ["prometheus"],
   promtool: ["promtool"],
-  script: ["script"]
+  script: ["script"],
+  redis: ["redis-server"],
+  postgres: ["postgres"],
+  initdb: ["initdb"]
 } as const
 
 const packages: Record<Program, string> = {
   chromium: "chromium",
   prometheus: "prometheus",
   promtool: "prometheus",
-  script: "bsdutils"
+  script: "bsdutils",
+  redis: "redis-server",
+  postgres: "postgresql",
+  initdb: "postgresql"
 }
 
 export type Program = keyof typeof programs
 
+/** Debian's servers are not in the path, since there may be several of them. */
+const postgresDirs = (): ReadonlyArray<string> => {
+  const versions = "/usr/lib/postgresql"
+  return existsSync(versions) ? readdirSync(versions).map((version) => join(versions, version, "bin")) : []
+}
+
 /** Where a program is, `undefined` if this machine has none. */
 export const find = (program: Program): string | undefined => {
   for (const name of programs[program]) {
-    for (const dir of (process.env["PATH"] ?? "").split(delimiter)) {
+    for (const dir of [...(process.env["PATH"] ?? "").split(delimiter), ...postgresDirs()]) {
       try {
         accessSync(join(dir, name), constants.X_OK)
         return join(dir, name)
@@ -48,13 +60,19 @@ const isDebianRoot = process.getuid?.() === 0 && existsSync("/etc/debian_version
 
 const aptGet = (packages: ReadonlyArray<string>) => `apt-get install --no-install-recommends -y ${packages.join(" ")}`
 
+/** Debian's packages of servers would start them. */
+const noServices = [
+  "policy=/usr/sbin/policy-rc.d",
+  "[ -e $policy ] || { printf '#!/bin/sh\\nexit 101\\n' > $policy; chmod +x $policy; trap 'rm -f $policy' EXIT; }"
+].join("; ")
+
 /** As root on Debian; says so, and what went wrong. */
 const install = (packages: ReadonlyArray<string>): void => {
   const command = aptGet(packages)
   process.stderr.write(`installing what the tests need: ${command}\n`)
   const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, stdio: "pipe" } as const
   try {
-    execFileSync("sh", ["-c", `apt-get update && ${command}`], options)
+    execFileSync("sh", ["-c", `${noServices}; apt-get update && ${command}`], options)
   } catch (error) {
     process.stderr.write(`${messageOf(error)}\n`)
   }

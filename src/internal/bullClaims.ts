@@ -1,0 +1,272 @@
+import { randomUUID } from "node:crypto"
+import type { Claim, Settled, Settlement } from "../HerdSource.ts"
+import { type Engine, settledAll } from "./bullEngine.ts"
+import { byPlace, Held, type Next, nextOf } from "./bullJob.ts"
+import { isObject } from "./check.ts"
+import { crashText } from "./sourceText.ts"
+
+/** Does BullMQ say that the claim is not one any more? What else fails may be tried again. */
+export const isLost = (error: unknown): boolean =>
+  isObject(error) && "code" in error && typeof error.code === "number" && error.code < 0
+
+type Release = Extract<Settlement, { readonly _tag: "Release" }>
+
+/** A settlement, and the claim as it is held. */
+interface Open<S extends Settlement = Settlement> {
+  readonly settlement: S
+  readonly held: Held
+}
+
+/** One settling of many units, and claiming of others. */
+interface Step {
+  readonly max: number
+  readonly now: number
+  readonly lost: Array<Claim>
+  readonly claimed: Array<Held>
+  /** There was nothing more to be claimed. */
+  exhausted: boolean
+}
+
+/**
+ * What one owner holds of a queue: how it is claimed, settled and renewed.
+ *
+ * @internal
+ */
+export class Claims {
+  private readonly engine: Engine
+  private readonly lease: number
+  private readonly maxCrashes: number
+  private readonly owner = randomUUID()
+  private count = 0
+  private readonly held = new Map<string, Held>()
+  /** Claimed in a step that failed otherwise. The next one has them. */
+  private spare: Array<Held> = []
+  /** The tokens of claims settled in a step that failed otherwise: it will be done again. */
+  private readonly through = new Set<string>()
+
+  constructor(engine: Engine, lease: number, maxCrashes: number) {
+    this.engine = engine
+    this.lease = lease
+    this.maxCrashes = maxCrashes
+  }
+
+  get all(): ReadonlyArray<Held> {
+    return Array.from(this.held.values())
+  }
+
+  get hasSpare(): boolean {
+    return this.spare.length > 0
+  }
+
+  /** No two are the same. */
+  get nextToken(): string {
+    return `${this.owner}.${this.count++}`
+  }
+
+  // ---------------------------------------------------------------------------------------------------- claiming
+
+  async claim(max: number, now: number): Promise<ReadonlyArray<Claim>> {
+    const { claimed } = await this.settle([], max, now)
+    return claimed
+  }
+
+  /** Fills the step up. */
+  private async claimMore(step: Step): Promise<void> {
+    const { engine } = this
+    const missing = step.max - step.claimed.length
+    if (missing <= 0 || step.exhausted) return
+    await engine.tend(step.now)
+    if (engine.step !== undefined && !await this.stepped([], step)) return
+    // One is as cheaply claimed as looked for.
+    const { claimable } = missing === 1 ? { claimable: 1 } : await engine.look(missing)
+    const claiming = Array.from({ length: Math.min(missing, claimable) }, async () => {
+      const lock = this.nextToken
+      return this.admit(nextOf(await engine.backend.moveToActive(lock)), lock)
+    })
+    const { failed, values } = await settledAll(claiming)
+    this.add(values, step)
+    if (failed !== undefined) throw failed.reason
+  }
+
+  private add(admitted: ReadonlyArray<Held | undefined>, { claimed }: Step): void {
+    const held = admitted.filter((held) => held !== undefined)
+    claimed.push(...(this.engine.inOrder ? held : held.toSorted(byPlace)))
+  }
+
+  /** What BullMQ has claimed with that lock, unless there was nothing, or nothing to be attempted any more. */
+  private async admit(next: Next | undefined, lock: string): Promise<Held | undefined> {
+    if (next === undefined) return undefined
+    const held = new Held(next.json, next.id, lock, this.nextToken)
+    if (held.isDoomed(this.maxCrashes)) {
+      // If that fails its lock will run out, and somebody else sees to it.
+      await this.bury(held, crashText, false).catch(() => {})
+      return undefined
+    }
+    this.held.set(held.claim.token, held)
+    return held
+  }
+
+  // ---------------------------------------------------------------------------------------------------- settling
+
+  async settle(settlements: ReadonlyArray<Settlement>, max: number, now: number): Promise<Settled> {
+    const step: Step = { max, now, lost: [], claimed: this.spare.splice(0, max), exhausted: false }
+    try {
+      await this.conclude(this.open(settlements, step), step)
+      await this.claimMore(step)
+    } catch (error) {
+      this.spare.push(...step.claimed)
+      throw error
+    }
+    for (const { claim } of settlements) this.through.delete(claim.token)
+    return { lost: step.lost, claimed: step.claimed.map(({ claim }) => claim) }
+  }
+
+  /** Those that are held. */
+  private open(settlements: ReadonlyArray<Settlement>, { lost }: Step): ReadonlyArray<Open> {
+    return settlements.flatMap((settlement) => {
+      const { claim } = settlement
+      const held = this.held.get(claim.token)
+      if (held !== undefined) {
+        held.settling = true
+        return [{ settlement, held }]
+      }
+      if (!this.through.has(claim.token)) lost.push(claim)
+      return []
+    })
+  }
+
+  private async conclude(open: ReadonlyArray<Open>, step: Step): Promise<void> {
+    if (open.length === 0) return
+    const back = open.filter(({ settlement }) => settlement._tag === "Release")
+    // First, so that they may be claimed with the others.
+    const released = await settledAll(back.length === 0 ? [] : [this.release(back.map(({ held }) => held), step)])
+    // In one command, which keeps them.
+    const together = this.engine.step !== undefined && this.engine.keep !== true
+    const done = together ? open.filter(({ settlement }) => settlement._tag === "Ack") : []
+    const others = open.filter((one) => !back.includes(one) && !done.includes(one))
+    if (step.max > 0) await this.engine.tend(step.now)
+    let fetching = 0
+    const concluded = others.map((one) => {
+      // Whoever makes room takes the next one in the same step, unless all of them are claimed with those that are done.
+      const fetchNext = done.length === 0 && step.claimed.length + fetching < step.max
+      if (fetchNext) fetching++
+      return this.concludeOne(one, fetchNext, step)
+    })
+    const stepped = done.length === 0 ? [] : [this.stepped(done, step)]
+    const [rest, { failed = rest.failed }] = await Promise.all([settledAll(concluded), settledAll(stepped)])
+    this.add(rest.values, step)
+    const { failed: first = failed } = released
+    if (first !== undefined) throw first.reason
+  }
+
+  /** Those that are done, and those claimed with them, in one command. Is there anything left to claim by others? */
+  private async stepped(done: ReadonlyArray<Open>, step: Step): Promise<boolean> {
+    const locks = Array.from({ length: Math.max(0, step.max - step.claimed.length) }, () => this.nextToken)
+    const held = done.map(({ held }) => held)
+    const { limited, next, told } = await this.trying(held, () => this.engine.step?.(held, locks)) ?? nothing
+    this.add(await Promise.all(next.map((next) => this.admit(next, next.lock))), step)
+    if (!limited) step.exhausted = next.length < locks.length
+    const left = done.map((one, i): Promise<unknown> => {
+      if (told[i] === "done") return Promise.resolve(this.gone(one.held))
+      return told[i] === "other" ? this.concludeOne(one, false, step) : this.missed(one.held, step)
+    })
+    const { failed } = await settledAll(left)
+    if (failed !== undefined) throw failed.reason
+    return limited
+  }
+
+  private async concludeOne(
+    { held, settlement }: Open,
+    fetchNext: boolean,
+    step: Step
+  ): Promise<Held | undefined> {
+    if (settlement._tag === "Release") return undefined
+    try {
+      const next = nextOf(await this.trying([held], () => this.told(settlement, held, fetchNext, step.now)))
+      this.gone(held)
+      if (fetchNext && next === undefined) step.exhausted = true
+      return await this.admit(next, held.lock)
+    } catch (error) {
+      if (!isLost(error)) throw error
+      await this.missed(held, step)
+      return undefined
+    }
+  }
+
+  private async told(
+    settlement: Exclude<Settlement, Release>,
+    held: Held,
+    fetchNext: boolean,
+    now: number
+  ): Promise<ReadonlyArray<unknown> | void> {
+    const { backend, keep } = this.engine
+    switch (settlement._tag) {
+      case "Ack":
+        return (await backend.moveToCompleted(held, null, keep, held.lock, fetchNext)).result
+      case "Bury":
+        return this.bury(held, settlement.cause, fetchNext)
+      case "Retry": {
+        const { at, cause, firstFailureAt } = settlement
+        const progress = { firstFailureAt, readyAt: at }
+        return this.engine.retry({ held, at, now, progress, cause, fetchNext })
+      }
+    }
+  }
+
+  async bury(held: Held, cause: string, fetchNext: boolean): Promise<ReadonlyArray<unknown> | void> {
+    return (await this.engine.backend.moveToFailed(held, cause, false, held.lock, fetchNext)).result
+  }
+
+  private async release(released: ReadonlyArray<Held>, step: Step): Promise<void> {
+    const gone = new Set(await this.trying(released, () => this.engine.release(released)))
+    for (const held of released) {
+      if (gone.has(held.id)) await this.missed(held, step)
+      else this.gone(held)
+    }
+  }
+
+  /** Of those for whom it fails, unless since they are lost, it is not known what they are. */
+  private async trying<A>(held: ReadonlyArray<Held>, run: () => A | Promise<A>): Promise<A> {
+    try {
+      return await run()
+    } catch (error) {
+      if (!isLost(error)) { for (const one of held) one.doubtful = true }
+      throw error
+    }
+  }
+
+  private gone({ claim: { token } }: Held): void {
+    this.held.delete(token)
+    this.through.add(token)
+  }
+
+  /** Its lock is gone: since it was settled, without our having heard of it, or it is lost. */
+  private async missed(held: Held, { lost }: Step): Promise<void> {
+    if (!held.doubtful || !await this.isThrough(held)) lost.push(held.claim)
+    this.held.delete(held.claim.token)
+  }
+
+  private async isThrough({ id, json }: Held): Promise<boolean> {
+    const now = await this.engine.backend.getJobData(id)
+    // Nobody else could have had it, but after a crash.
+    return now === undefined || now.stalledCounter === json.stalledCounter
+  }
+
+  // ---------------------------------------------------------------------------------------------------- renewing
+
+  async renew(claims: ReadonlyArray<Claim>): Promise<ReadonlyArray<Claim>> {
+    const known = claims.flatMap(({ token }) => this.held.get(token) ?? [])
+    const ids = known.map(({ id }) => id)
+    const lost = new Set(await this.engine.backend.extendLocks(ids, known.map(({ lock }) => lock), this.lease))
+    return claims.filter(({ token }) => {
+      const held = this.held.get(token)
+      if (held === undefined) return !this.through.has(token)
+      // Of those that are being settled that tells.
+      if (!lost.has(held.id) || held.settling) return false
+      this.held.delete(token)
+      return true
+    })
+  }
+}
+
+const nothing = { told: [], next: [], limited: true }

@@ -1,0 +1,238 @@
+import { type JobProgress, type JobsOptions, PostgresConnection, PostgresQueueBackend } from "bullmq"
+import type { Depth } from "../HerdSource.ts"
+import { Bell } from "./bell.ts"
+import {
+  claimable,
+  type Engine,
+  type EngineOptions,
+  type Locked,
+  type Look,
+  type Retry,
+  type Stepped
+} from "./bullEngine.ts"
+import type { Held, NewJob } from "./bullJob.ts"
+import { statements } from "./bullPostgresStatements.ts"
+
+interface Row {
+  readonly id: string
+  readonly lock_token: string
+  readonly data: unknown
+  readonly opts: JobsOptions
+  readonly progress: JobProgress | null
+  readonly priority: number
+  readonly added_at_ms: number
+  readonly attempts_made: number
+  readonly stalled_count: number
+  readonly deferred_failure: string | null
+}
+
+interface Step {
+  readonly limited: boolean
+  readonly held: ReadonlyArray<string>
+  readonly done: ReadonlyArray<string>
+  readonly claimed: ReadonlyArray<Row>
+}
+
+/** A job out of its row, as BullMQ has it. */
+const lockedOf = (row: Row): Locked => ({
+  id: row.id,
+  lock: row.lock_token,
+  json: {
+    id: row.id,
+    name: "",
+    data: JSON.stringify(row.data ?? {}),
+    opts: row.opts,
+    progress: row.progress ?? 0,
+    attemptsMade: row.attempts_made,
+    attemptsStarted: 0,
+    stalledCounter: row.stalled_count,
+    timestamp: row.added_at_ms,
+    priority: row.priority,
+    failedReason: "",
+    returnvalue: "",
+    ...(row.deferred_failure === null ? {} : { deferredFailure: row.deferred_failure })
+  }
+})
+
+/** How a connection is to behave. Any of it may be overridden. */
+const behaviour = { connectionTimeoutMillis: 10_000, query_timeout: 10_000, keepAlive: true }
+
+/** Milliseconds between two looks for units whose time has come, of a herd that is at work. */
+const TEND = 100
+
+class PostgresEngine implements Engine {
+  readonly backend: PostgresQueueBackend
+  readonly reserved: ReadonlySet<string> = new Set()
+  readonly inOrder = false
+  readonly keep: boolean
+  readonly bell = new Bell()
+  watchers = 0
+  private readonly connection: PostgresConnection
+  private readonly options: EngineOptions
+  private listening = false
+  /** When it is to be seen to units whose time has come. */
+  private nextDue = 0
+
+  constructor(connection: PostgresConnection, options: EngineOptions) {
+    const { lease: lockDuration, queue, retention } = options
+    this.connection = connection
+    this.options = options
+    this.keep = retention === 0
+    const settings = { connection: connection.pool, lockDuration }
+    this.backend = new PostgresQueueBackend(connection, queue, settings)
+    // Without a listener it would be thrown. What is the matter the next statement tells.
+    this.backend.on("error", () => {})
+    connection.on("listenerinvalidated", () => {
+      this.listening = false
+      this.bell.ring()
+    })
+  }
+
+  private async run<A>(statement: keyof typeof statements, parameters: ReadonlyArray<unknown> = []) {
+    const text = statements[statement]
+    const { rows } = await this.connection.pool.query<A>(text, [this.options.queue, ...parameters])
+    return rows
+  }
+
+  add(jobs: ReadonlyArray<NewJob>): Promise<unknown> {
+    for (const { job: { delay = 0, timestamp } } of jobs) if (delay > 0) this.willBeDue(timestamp + delay)
+    return this.backend.addJobs(Array.from(jobs))
+  }
+
+  private willBeDue(at: number): void {
+    this.nextDue = Math.min(this.nextDue, at)
+  }
+
+  async tend(now: number): Promise<void> {
+    if (now < this.nextDue) return
+    this.nextDue = now + TEND
+    await this.run("promote", [now])
+    const [next] = await this.run<{ readonly at: string | null }>("next")
+    if (next !== undefined && next.at !== null) this.willBeDue(Number(next.at))
+  }
+
+  readonly step = async (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> => {
+    const parameters = [done.map(({ id }) => id), done.map(({ lock }) => lock), locks, Date.now(), this.options.lease]
+    const [row] = await this.run<Step>("step", parameters)
+    const { claimed = [], done: ids = [], held = [], limited = false } = row ?? {}
+    if (ids.length > 0 && claimed.length === 0) await this.run("drained")
+    const [ended, known] = [new Set(ids), new Set(held)]
+    return {
+      told: done.map(({ id }) => ended.has(id) ? "done" : known.has(id) ? "other" : "lost"),
+      next: claimed.map(lockedOf),
+      limited
+    }
+  }
+
+  async look(max: number): Promise<Look> {
+    const [row] = await this.run<
+      Readonly<Record<"waiting" | "due" | "next" | "bound" | "paused" | "active", string | null>>
+    >(
+      "look",
+      [Date.now(), max]
+    )
+    const { active, bound, due, next, paused, waiting } = row ?? {}
+    if (Number(due) > 0) this.nextDue = 0
+    return {
+      claimable: claimable({
+        ready: Math.min(max, Number(waiting) + Number(due)),
+        active: Number(active),
+        paused: paused !== "0",
+        bound: bound === null ? Number.NaN : Number(bound)
+      }),
+      dueAt: next === null ? undefined : Number(next)
+    }
+  }
+
+  async watch(): Promise<Look> {
+    // Who can't listen polls.
+    if (!this.listening) await this.listen().catch(() => {})
+    return this.look(1)
+  }
+
+  private async listen(): Promise<void> {
+    const client = await this.connection.getListenClient()
+    this.listening = true
+    client.on("notification", ({ channel, payload }) => {
+      if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.ring()
+    })
+    await client.query("LISTEN bullmq_jobs")
+  }
+
+  async retry({ at, cause, fetchNext, held, now, progress }: Retry) {
+    const until = Math.max(now, Math.ceil(at))
+    await this.run("remember", [held.id, held.lock, JSON.stringify(progress)])
+    this.willBeDue(until)
+    const fieldsToUpdate = { failedReason: cause }
+    return this.backend.moveToDelayed(held.id, now, until - now, held.lock, { fieldsToUpdate, fetchNext })
+  }
+
+  async release(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    const ids = held.map(({ id }) => id)
+    const rows = await this.run<{ readonly id: string }>("release", [ids, held.map(({ lock }) => lock)])
+    const released = new Set(rows.map(({ id }) => id))
+    return ids.filter((id) => !released.has(id))
+  }
+
+  async recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>> {
+    const parameters = [Date.now(), maxCrashes, lock, this.options.lease]
+    const rows = await this.run<{ readonly id: string; readonly doomed: boolean }>("recover", parameters)
+    return rows.filter(({ doomed }) => doomed).map(({ id }) => id)
+  }
+
+  readonly depth = async (): Promise<Depth> => {
+    const [row] = await this.run<
+      Readonly<Record<"waiting" | "due" | "delayed" | "held" | "dead" | "oldest", string | null>>
+    >(
+      "depth",
+      [Date.now()]
+    )
+    const { dead, delayed, due, held, oldest, waiting } = row ?? {}
+    return {
+      ready: Number(waiting) + Number(due),
+      delayed: Number(delayed),
+      held: Number(held),
+      dead: Number(dead),
+      oldestAt: oldest === null ? undefined : Number(oldest)
+    }
+  }
+
+  async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {
+    const rows = await this.run<{ readonly id: string }>("pardon", [ids, JSON.stringify({ readyAt: now })])
+    return rows.map(({ id }) => id)
+  }
+
+  async discard(ids: ReadonlyArray<string>): Promise<number> {
+    return (await this.run("discard", [ids])).length
+  }
+
+  wake(): Promise<unknown> {
+    return this.run("wake")
+  }
+
+  reason(error: unknown): unknown {
+    return error
+  }
+
+  close(): Promise<unknown> {
+    return this.connection.close()
+  }
+}
+
+/**
+ * @internal
+ */
+export const openPostgres = async (
+  connection: Readonly<Record<string, unknown>>,
+  options: EngineOptions
+): Promise<Engine> => {
+  const opened = new PostgresConnection({ ...behaviour, ...connection })
+  opened.on("error", () => {})
+  try {
+    await opened.waitUntilReady()
+    return new PostgresEngine(opened, options)
+  } catch (error) {
+    await opened.close().catch(() => {})
+    throw error
+  }
+}

@@ -1,0 +1,292 @@
+import {
+  type IRedisClient,
+  type KeepJobs,
+  QueueKeys,
+  raw2NextJobData,
+  RedisConnection,
+  RedisQueueBackend
+} from "bullmq"
+import { setTimeout as sleep } from "node:timers/promises"
+import type { Depth } from "../HerdSource.ts"
+import { Bell } from "./bell.ts"
+import {
+  claimable,
+  type Engine,
+  type EngineOptions,
+  type Locked,
+  type Look,
+  type Retry,
+  settledAll,
+  type Stepped,
+  texts
+} from "./bullEngine.ts"
+import { type Held, type NewJob, nextOf } from "./bullJob.ts"
+import { fields, scripts } from "./bullRedisScripts.ts"
+
+/** Milliseconds that a look at the events lasts, if there are none. */
+const BLOCK = 2_000
+
+/** How many events are read at a time, and the milliseconds between two readings: others may be at work all the time. */
+const EVENTS = 500
+const PAUSE = 5
+
+/** How many jobs are completed and claimed by one command: others wait meanwhile. */
+const STEPS = 500
+
+/** What may make that there is more to claim: always, or where the fleet is at its bound. */
+const telling = new Set(["waiting", "delayed", "resumed", "gofherd"])
+const freeing = new Set(["completed", "failed"])
+
+/** How many jobs that have been kept for long enough go with each one that is done. */
+const FORGOTTEN = 10
+
+/**
+ * How ioredis is to behave: what can't be sent fails at once, so that a herd knows, and nothing is sent a second time behind its back, since a
+ * claim that is made twice is of one use. Any of it may be overridden, but for `maxRetriesPerRequest`, by which commands would wait.
+ */
+const behaviour = {
+  maxRetriesPerRequest: 0,
+  autoResendUnfulfilledCommands: false,
+  commandTimeout: 10_000,
+  connectTimeout: 10_000,
+  retryStrategy: (times: number) => Math.min(50 * times, 1_000)
+}
+
+/** A connection that is made and kept up. Its errors are not lost: they are why what fails meanwhile does. */
+class Line {
+  readonly connection: RedisConnection
+  trouble: unknown = undefined
+
+  constructor(options: Readonly<Record<string, unknown>>) {
+    const { maxRetriesPerRequest } = behaviour
+    this.connection = new RedisConnection({ ...behaviour, ...options, maxRetriesPerRequest }, { blocking: false })
+    this.connection.on("error", (error: unknown) => {
+      this.trouble = error
+    })
+    this.connection.on("ready", () => {
+      this.trouble = undefined
+    })
+  }
+
+  get client(): Promise<IRedisClient> {
+    return this.connection.client
+  }
+
+  /** It would go on trying for ever. */
+  opened(): Promise<IRedisClient> {
+    const failed = new Promise<never>((_, reject) => this.connection.once("error", reject))
+    return Promise.race([this.client, failed])
+  }
+
+  close(): Promise<void> {
+    return this.connection.close(true)
+  }
+}
+
+class RedisEngine implements Engine {
+  readonly backend: RedisQueueBackend
+  readonly reserved: ReadonlySet<string>
+  readonly inOrder = true
+  readonly keep: boolean | KeepJobs
+  readonly bell = new Bell()
+  watchers = 0
+  private readonly line: Line
+  private readonly options: EngineOptions
+  private readonly connect: () => Line
+  private readonly prefix: string
+  private readonly keys: Readonly<Record<string, string>>
+  private reader: Line | undefined = undefined
+  private reading = false
+  private closed = false
+  /** The fleet is at its bound. */
+  private full = false
+  private lastEvent = "$"
+
+  constructor(connect: () => Line, line: Line, prefix: string, options: EngineOptions) {
+    const { lease: lockDuration, queue, retention } = options
+    const keys = new QueueKeys(prefix)
+    this.connect = connect
+    this.line = line
+    this.options = options
+    this.prefix = prefix
+    this.keys = keys.getKeys(queue)
+    this.reserved = new Set(Object.keys(this.keys))
+    this.keep = keepOf(retention)
+    const settings = { connection: {}, prefix, lockDuration }
+    const toKey = (type: string): string => keys.toKey(queue, type)
+    this.backend = new RedisQueueBackend(line.connection, queue, keys.getKeys(queue), toKey, settings)
+    // Without a listener it would be thrown; the line has heard it.
+    this.backend.on("error", () => {})
+  }
+
+  private async run(name: keyof typeof scripts, args: ReadonlyArray<unknown>) {
+    const answer: unknown = await (await this.line.client).runCommand(`gofherd:${name}`, [this.keys[""], ...args])
+    return answer
+  }
+
+  /** In a transaction, which takes all of them or none. */
+  async add(jobs: ReadonlyArray<NewJob>): Promise<void> {
+    const { options: { queue: queueName }, prefix } = this
+    const added = await this.backend.addFlow(
+      jobs.map(({ job: jobData, jobId }) => ({ jobData, jobId, parentKeyOpts: {}, prefix, queueName }))
+    )
+    for (const [error] of added) if (error !== null) throw error
+  }
+
+  async tend(): Promise<void> {}
+
+  readonly step = async (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> => {
+    const steps: Array<Promise<Stepped>> = []
+    const { length } = done.length > locks.length ? done : locks
+    for (let from = 0; from < length; from += STEPS) {
+      const to = from + STEPS
+      steps.push(this.stepSome(done.slice(from, to), locks.slice(from, to)))
+    }
+    const { failed, values } = await settledAll(steps)
+    if (failed !== undefined) throw failed.reason
+    return {
+      told: values.flatMap(({ told }) => told),
+      next: values.flatMap(({ next }) => next),
+      limited: values.some(({ limited }) => limited)
+    }
+  }
+
+  private async stepSome(done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> {
+    const settled = done.flatMap(({ attemptsMade, id, lock }) => [id, lock, attemptsMade + 1])
+    const answer = await this.run("step", [Date.now(), this.options.lease, done.length, ...settled, ...locks])
+    const [told, claimed, limited]: ReadonlyArray<unknown> = Array.isArray(answer) ? answer : []
+    return {
+      told: texts(told).map((what) => what === "1" ? "done" : what === "0" ? "lost" : "other"),
+      next: Array.isArray(claimed) ? claimed.flatMap((raw, i) => claimedOf(raw, locks[i] ?? "") ?? []) : [],
+      limited: limited === 1
+    }
+  }
+
+  async look(): Promise<Look> {
+    const [ready, active, bound, paused, dueAt, event] = texts(await this.run("look", [Date.now()]))
+    const state = { ready: Number(ready), active: Number(active), paused: paused === "1" }
+    const some = claimable({ ...state, bound: bound === undefined || bound === "" ? Number.NaN : Number(bound) })
+    this.full = some === 0 && state.ready > 0
+    this.lastEvent = event ?? "$"
+    return { claimable: some, dueAt: Number(dueAt) < 0 ? undefined : Number(dueAt) }
+  }
+
+  async watch(): Promise<Look> {
+    const look = await this.look()
+    if (look.claimable === 0 && !this.reading) void this.read(this.lastEvent)
+    return look
+  }
+
+  /** Reads events as long as somebody wants to know: others may read them too, so that nothing is lost if nobody does any more. */
+  private async read(from: string): Promise<void> {
+    this.reading = true
+    try {
+      this.reader ??= this.connect()
+      const client = await this.reader.opened()
+      const key = this.keys["events"] ?? ""
+      let id = from
+      while (this.watchers > 0 && !this.closed) {
+        const answer: unknown = await client.xread([{ key, id }], { BLOCK, COUNT: EVENTS })
+        const events = eventsOf(answer)
+        const last = events.at(-1)
+        if (last === undefined) continue
+        id = last.id
+        if (events.some(({ event }) => telling.has(event) || this.full && freeing.has(event))) this.bell.ring()
+        await sleep(PAUSE)
+      }
+    } catch {
+      // Until it is read again, polling finds what there is; what is the matter the next command will tell.
+      await this.reader?.close().catch(() => {})
+      this.reader = undefined
+    } finally {
+      this.reading = false
+    }
+  }
+
+  retry({ at, cause, fetchNext, held, now, progress }: Retry) {
+    const delay = Math.max(0, Math.ceil(at) - now)
+    const fieldsToUpdate = { progress: JSON.stringify(progress), failedReason: cause }
+    return this.backend.moveToDelayed(held.id, now, delay, held.lock, { fieldsToUpdate, fetchNext })
+  }
+
+  async release(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    return texts(await this.run("release", held.flatMap(({ id, lock }) => [id, lock])))
+  }
+
+  async recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>> {
+    return texts(await this.run("recover", [maxCrashes, lock, this.options.lease]))
+  }
+
+  readonly depth = async (): Promise<Depth> => {
+    const [ready = 0, delayed = 0, held = 0, dead = 0, oldestAt = -1] = texts(await this.run("depth", [Date.now()]))
+      .map(Number)
+    return { ready, delayed, held, dead, oldestAt: oldestAt < 0 ? undefined : oldestAt }
+  }
+
+  async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {
+    return texts(await this.run("pardon", [JSON.stringify({ readyAt: now }), ...ids]))
+  }
+
+  async discard(ids: ReadonlyArray<string>): Promise<number> {
+    return Number(await this.run("discard", ids))
+  }
+
+  wake(): Promise<unknown> {
+    return this.backend.publishEvent({ event: "gofherd" }, 10_000)
+  }
+
+  reason(error: unknown): unknown {
+    return this.line.trouble ?? error
+  }
+
+  async close(): Promise<void> {
+    this.closed = true
+    await Promise.all([this.line.close(), this.reader?.close()])
+  }
+}
+
+const keepOf = (retention: number): boolean | KeepJobs => {
+  if (retention === 0) return true
+  return retention === Infinity ? false : { age: retention / 1_000, limit: FORGOTTEN }
+}
+
+/** A job out of its fields. */
+const claimedOf = (raw: unknown, lock: string): Locked | undefined => {
+  const [id, values]: ReadonlyArray<unknown> = Array.isArray(raw) ? raw : []
+  const known: ReadonlyArray<unknown> = Array.isArray(values) ? values : []
+  const next = nextOf(raw2NextJobData([fields.flatMap((field, i) => known[i] === null ? [] : [field, known[i]]), id]))
+  return next && { ...next, lock }
+}
+
+/** Out of what is read of one stream. */
+const eventsOf = (answer: unknown): ReadonlyArray<{ readonly id: string; readonly event: string }> => {
+  const stream: unknown = Array.isArray(answer) ? answer[0] : undefined
+  const entries: unknown = Array.isArray(stream) ? stream[1] : undefined
+  if (!Array.isArray(entries)) return []
+  return entries.map((entry: unknown) => {
+    const [id, fields]: ReadonlyArray<unknown> = Array.isArray(entry) ? entry : []
+    return { id: String(id), event: texts(fields)[1] ?? "" }
+  })
+}
+
+/**
+ * @internal
+ */
+export const openRedis = async (
+  connection: Readonly<Record<string, unknown>>,
+  prefix: string,
+  options: EngineOptions
+): Promise<Engine> => {
+  const connect = () => new Line(connection)
+  const line = connect()
+  try {
+    const client = await line.opened()
+    for (const [name, lua] of Object.entries(scripts)) {
+      client.defineCommand(`gofherd:${name}`, { numberOfKeys: 1, lua })
+    }
+    return new RedisEngine(connect, line, prefix, options)
+  } catch (error) {
+    await line.close().catch(() => {})
+    throw error
+  }
+}

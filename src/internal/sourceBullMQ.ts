@@ -1,0 +1,301 @@
+import * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import { setTimeout as sleep } from "node:timers/promises"
+import { SourceError } from "../HerdError.ts"
+import type {
+  Claim,
+  DeadLetter,
+  Depth,
+  Fleet,
+  HerdSource,
+  ListOptions,
+  NewUnit,
+  OpenOptions,
+  Queue,
+  Settled,
+  Settlement
+} from "../HerdSource.ts"
+import { Claims, isLost } from "./bullClaims.ts"
+import { type Engine, type EngineOptions, settledAll } from "./bullEngine.ts"
+import { deadLetter, Held, jobId, newJob, queueName } from "./bullJob.ts"
+import { checkNow } from "./check.ts"
+import { isSize } from "./options.ts"
+import { listOptions } from "./sourceOptions.ts"
+import { crashText } from "./sourceText.ts"
+
+/** Milliseconds: the shortest and the longest between two looks for leases that have run out; otherwise it is a quarter of a lease. */
+const RECOVER = { shortest: 20, longest: 10_000 }
+
+/** Milliseconds between two looks for units that are done and have been kept for long enough, and how many of them are deleted at a time. */
+const FORGET = 1_000
+const DELETED = 1_000
+
+/** How many dead letters are read or redriven at a time. */
+const LETTERS = 500
+
+/** Milliseconds for each of the two things that are done when the scope closes. */
+const FAREWELL = 2_000
+
+/**
+ * The units of one herd, for one owner.
+ */
+class BullQueue implements Queue {
+  private readonly engine: Engine
+  private readonly lease: number
+  private readonly maxCrashes: number
+  private readonly pollInterval: Duration.Duration
+  private readonly retention: number
+  private readonly claims: Claims
+  private units = 0
+  /** How often in a row there was nothing to claim. */
+  private futile = 0
+  private latest = 0
+
+  constructor(
+    engine: Engine,
+    { lease, maxCrashes }: OpenOptions,
+    { pollInterval, retention }: { readonly pollInterval: Duration.Duration; readonly retention: number }
+  ) {
+    this.engine = engine
+    this.lease = Duration.toMillis(lease)
+    this.maxCrashes = maxCrashes
+    this.claims = new Claims(engine, this.lease, maxCrashes)
+    this.pollInterval = pollInterval
+    this.retention = retention
+  }
+
+  /** The time, which never goes back: units keep their order. */
+  private readonly now: Effect.Effect<number> = Effect.map(
+    Clock.currentTimeMillis,
+    (now) => this.latest = Math.max(now, this.latest)
+  )
+
+  /** Begun, it is seen through: what it claims is somebody's. */
+  private ask<A>(operation: string, run: () => Promise<A>): Effect.Effect<A, SourceError> {
+    return Effect.uninterruptible(this.look(operation, run))
+  }
+
+  private look<A>(operation: string, run: () => Promise<A>): Effect.Effect<A, SourceError> {
+    return Effect.tryPromise({
+      try: run,
+      catch: (error) =>
+        new SourceError({ source: "BullMQ", operation: `${operation} units`, cause: this.engine.reason(error) })
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------- work
+
+  readonly offer = (units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError> =>
+    Effect.flatMap(this.now, (now) => {
+      const { reserved } = this.engine
+      const jobs = units.map((unit) => newJob(unit, { now, reserved, seq: this.units++ }))
+      return jobs.length === 0 ? Effect.void : Effect.asVoid(this.ask("offer", () => this.engine.add(jobs)))
+    })
+
+  readonly claim = (max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
+    Effect.flatMap(this.now, (now) =>
+      this.ask("claim", async () => {
+        const claimed = await this.claims.claim(max, now)
+        this.futile = claimed.length > 0 ? 0 : this.futile + 1
+        return claimed
+      }))
+
+  readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
+    Effect.flatMap(this.now, (now) => this.ask("settle", () => this.claims.settle(settlements, claim, now)))
+
+  readonly renew = (claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
+    this.ask("renew", () => this.claims.renew(claims))
+
+  // ---------------------------------------------------------------------------------------------------- waiting
+
+  readonly arrival: Effect.Effect<void, SourceError> = Effect.suspend(() => {
+    this.engine.watchers++
+    return Effect.ensuring(
+      this.arrived,
+      Effect.sync(() => {
+        this.engine.watchers--
+      })
+    )
+  })
+
+  private readonly arrived: Effect.Effect<void, SourceError> = Effect.suspend(() => {
+    const { bell } = this.engine
+    const { rung } = bell
+    if (this.claims.hasSpare) return Effect.void
+    return Effect.flatMap(this.look("wait for", () => this.engine.watch()), ({ claimable, dueAt = Infinity }) => {
+      const soon = (millis: number) =>
+        Effect.raceFirst(bell.after(rung), Effect.sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
+      if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueAt - Date.now())), this.arrived)
+      // There are some, and nobody gets them: others are quicker, or there is a rate limit.
+      return this.futile > 1 ? soon(2 ** this.futile) : Effect.void
+    })
+  })
+
+  // ---------------------------------------------------------------------------------------------------- what time brings about
+
+  readonly recover: Effect.Effect<void, SourceError> = this.suspended("recover", async () => {
+    const lock = this.claims.nextToken
+    for (const id of await this.engine.recover(this.maxCrashes, lock)) {
+      const json = await this.engine.backend.getJobData(id)
+      if (json !== undefined) await this.claims.bury(new Held(json, id, lock, ""), crashText, false)
+    }
+  })
+
+  private readonly forget: Effect.Effect<void, SourceError> = this.suspended("forget", async () => {
+    const before = Date.now() - this.retention
+    const { backend } = this.engine
+    let deleted = DELETED
+    while (deleted === DELETED) deleted = (await backend.cleanJobsByState("completed", before, DELETED)).length
+  })
+
+  /** Both, again and again. What fails is tried again, and told by whatever is asked for meanwhile. */
+  readonly tending: Effect.Effect<never> = Effect.suspend(() => {
+    const often = Duration.millis(Math.min(RECOVER.longest, Math.max(RECOVER.shortest, this.lease / 4)))
+    const always = (effect: Effect.Effect<void, SourceError>, interval: Duration.DurationInput) =>
+      Effect.forever(
+        Effect.zipRight(Effect.sleep(interval), Effect.catchAll(effect, ({ message }) => Effect.logDebug(message)))
+      )
+    const recovering = always(this.recover, often)
+    return Number.isFinite(this.retention) ? Effect.raceFirst(recovering, always(this.forget, FORGET)) : recovering
+  })
+
+  private suspended(operation: string, run: () => Promise<void>): Effect.Effect<void, SourceError> {
+    // Not to be waited for by who closes: it is done again by whoever is left.
+    return Effect.suspend(() => this.look(operation, run))
+  }
+
+  // ---------------------------------------------------------------------------------------------------- watching
+
+  readonly depth: Effect.Effect<Depth, SourceError> = Effect.suspend(() => this.look("count", this.engine.depth))
+
+  private async letters(ids: ReadonlyArray<string> | "all"): Promise<ReadonlyArray<string>> {
+    const { backend, reserved } = this.engine
+    if (ids === "all") return (await backend.getRanges(["failed"], 0, -1, true)).flat()
+    // Another program's may be called so without having been encoded.
+    return Array.from(new Set(ids.flatMap((id) => [jobId(id, reserved), id])))
+  }
+
+  readonly dead = {
+    list: (options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError> =>
+      Effect.suspend(() => {
+        const { limit, offset } = listOptions(options)
+        return this.look("list", async () => {
+          const { backend } = this.engine
+          const ids = (await backend.getRanges(["failed"], offset, offset + limit - 1, false)).flat()
+          const letters = await Promise.all(ids.map(async (id) => ({ id, json: await backend.getJobData(id) })))
+          return letters.flatMap(({ id, json }) => json === undefined ? [] : [deadLetter(json, id)])
+        })
+      }),
+    redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
+      Effect.flatMap(this.now, (now) =>
+        this.ask("redrive", async () => {
+          const letters = await this.letters(ids)
+          let redriven = 0
+          for (let from = 0; from < letters.length; from += LETTERS) {
+            redriven += await this.redriveSome(await this.engine.pardon(letters.slice(from, from + LETTERS), now))
+          }
+          return redriven
+        })),
+    discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
+      this.ask("discard", async () => {
+        const letters = await this.letters(ids)
+        return letters.length === 0 ? 0 : this.engine.discard(letters)
+      })
+  }
+
+  /** In order; those that somebody else has redriven meanwhile are passed over. */
+  private async redriveSome(ids: ReadonlyArray<string>): Promise<number> {
+    const { backend } = this.engine
+    const redriving = ids.map(async (id) => {
+      try {
+        const json = await backend.getJobData(id)
+        if (json === undefined) return false
+        const job = new Held(json, id, "", "")
+        await backend.retryFinishedJob(job, "failed", { resetAttemptsMade: true, resetAttemptsStarted: true })
+        return true
+      } catch (error) {
+        if (isLost(error)) return false
+        throw error
+      }
+    })
+    const { failed, values } = await settledAll(redriving)
+    if (failed !== undefined) throw failed.reason
+    return values.filter(Boolean).length
+  }
+
+  readonly fleet: Option.Option<Fleet> = Option.some({
+    size: Effect.suspend(() =>
+      this.look("count", async () => {
+        const bound = await this.engine.backend.getQueueMetaField("concurrency")
+        return Option.map(Option.fromNullable(bound), Number)
+      })
+    ),
+    resize: (size: Option.Option<number>) =>
+      Effect.suspend(() => {
+        const { engine } = this
+        const bound = Option.getOrUndefined(size)
+        if (bound !== undefined) checkNow(isSize(bound, 2 ** 31 - 1), "size", "an integer from 0 to 2147483647", bound)
+        return Effect.asVoid(this.ask("bound", async () => {
+          if (bound === undefined) await engine.backend.removeQueueMetaFields(["concurrency"])
+          else await engine.backend.setQueueMeta({ concurrency: bound + 0 })
+          await engine.wake()
+        }))
+      })
+  })
+
+  // ---------------------------------------------------------------------------------------------------- the end
+
+  /** The server may be gone: then their leases run out. */
+  readonly close: Effect.Effect<void> = Effect.promise(async () => {
+    const held = this.claims.all
+    if (held.length > 0) await within(FAREWELL, this.engine.release(held))
+    await within(FAREWELL, this.engine.close())
+  })
+}
+
+const within = async (millis: number, done: Promise<unknown>): Promise<void> => {
+  const over = new AbortController()
+  await Promise.race([done, sleep(millis, undefined, { signal: over.signal })]).catch(() => {})
+  over.abort()
+  // What comes of it later is nobody's business.
+  done.catch(() => {})
+}
+
+/**
+ * @internal
+ */
+export interface Settings {
+  readonly pollInterval: Duration.Duration
+  readonly retention: Duration.Duration
+  readonly open: (options: EngineOptions) => Promise<Engine>
+}
+
+/**
+ * @internal
+ */
+export const makeBullMQ = (settings: Settings): Context.Tag.Service<HerdSource> => ({
+  open: (herd, options) =>
+    Effect.gen(function*() {
+      const retention = Duration.toMillis(settings.retention)
+      const engine = yield* Effect.acquireRelease(
+        Effect.tryPromise({
+          try: () =>
+            settings.open({
+              queue: queueName(herd),
+              lease: Math.ceil(Duration.toMillis(options.lease)),
+              retention
+            }),
+          catch: (cause) => new SourceError({ source: "BullMQ", operation: "open its queue", cause })
+        }),
+        (engine) => Effect.promise(() => within(FAREWELL, engine.close()))
+      )
+      const queue = new BullQueue(engine, options, { pollInterval: settings.pollInterval, retention })
+      yield* queue.recover
+      yield* Effect.addFinalizer(() => queue.close)
+      yield* Effect.forkScoped(Effect.interruptible(queue.tending))
+      return queue
+    })
+})

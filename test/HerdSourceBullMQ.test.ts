@@ -1,0 +1,806 @@
+import { assert, describe, it, layer } from "@effect/vitest"
+import { createPostgresBackend, FlowProducer, Queue, runMigrations } from "bullmq"
+import {
+  Cause,
+  Context,
+  Data,
+  Duration,
+  Effect,
+  Exit,
+  Fiber,
+  Layer,
+  Option,
+  Redacted,
+  Schedule,
+  Schema,
+  Scope
+} from "effect"
+import * as DurableHerd from "gofherd/DurableHerd"
+import * as HerdSource from "gofherd/HerdSource"
+import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
+import { Redis as RedisClient } from "ioredis"
+import { Client } from "pg"
+import { pretty } from "./utils/pretty.ts"
+import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
+import { until } from "./utils/stage.ts"
+
+interface Times {
+  readonly retention?: Duration.DurationInput
+  readonly pollInterval?: Duration.DurationInput
+}
+
+/** A server, and what a test does to it beside what the source does. */
+type Jobs = Pick<
+  Queue,
+  "add" | "getJob" | "getJobState" | "getFailedCount" | "setGlobalConcurrency" | "setGlobalRateLimit"
+>
+
+class Place extends Context.Tag("test/Place")<Place, {
+  readonly server: Server
+  readonly source: (times?: Times) => Layer.Layer<HerdSource.HerdSource>
+  /** Another program's queue. */
+  readonly foreign: (name: string) => Effect.Effect<Jobs, never, Scope.Scope>
+  /** Adds a job to one queue, and one to another that waits for it. */
+  readonly flow: (child: string, parent: string) => Effect.Effect<void>
+  /** Gives the lock of a job to somebody else. */
+  readonly steal: (queue: string, job: string) => Effect.Effect<void>
+  /** The state that BullMQ says that a job is in. */
+  readonly stateOf: (queue: string, job: string) => Effect.Effect<string>
+}>() {}
+
+const redisClient = ({ url }: Server) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const client = new RedisClient(url)
+      client.on("error", () => {})
+      return client
+    }),
+    (client) => Effect.sync(() => client.disconnect())
+  )
+
+const pgClient = ({ url }: Server) =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const client = new Client(url)
+      client.on("error", () => {})
+      await client.connect()
+      return client
+    }),
+    (client) => Effect.promise(() => client.end())
+  )
+
+interface Closable extends Jobs {
+  on(event: "error", listener: (error: Error) => void): unknown
+  close(): Promise<void>
+}
+
+const jobsOf = (make: () => Closable): Effect.Effect<Jobs, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const jobs = make()
+      jobs.on("error", () => {})
+      return jobs
+    }),
+    (jobs) => Effect.promise(() => jobs.close())
+  )
+
+interface Flows extends Pick<FlowProducer, "add"> {
+  on(event: "error", listener: (error: Error) => void): unknown
+  close(): Promise<void>
+}
+
+const flowBy = (flows: Flows, child: string, parent: string) =>
+  Effect.promise(async () => {
+    flows.on("error", () => {})
+    const children = [{ name: "child", queueName: child, opts: { jobId: "child" } }]
+    await flows.add({ name: "parent", queueName: parent, opts: { jobId: "parent" }, children })
+    await flows.close()
+  })
+
+const stateOf = (foreign: (name: string) => Effect.Effect<Jobs, never, Scope.Scope>) => (name: string, job: string) =>
+  Effect.scoped(Effect.flatMap(foreign(name), (queue) => Effect.promise(() => queue.getJobState(job))))
+
+const onRedis = Layer.scoped(
+  Place,
+  Effect.gen(function*() {
+    const server = yield* Redis
+    const client = yield* redisClient(server)
+    const connection = { url: server.url }
+    const foreign = (name: string) => jobsOf(() => new Queue(name, { connection }))
+    return {
+      server,
+      source: (times) => HerdSourceBullMQ.layer({ connection, ...times }),
+      foreign,
+      flow: (child, parent) => flowBy(new FlowProducer({ connection }), child, parent),
+      steal: (queue, job) =>
+        Effect.promise(() => client.set(`bull:${queue}:${job}:lock`, "somebody else", "PX", 60_000)),
+      stateOf: stateOf(foreign)
+    }
+  })
+).pipe(Layer.provide(redis))
+
+const onPostgres = Layer.scoped(
+  Place,
+  Effect.gen(function*() {
+    const server = yield* Postgres
+    const client = yield* pgClient(server)
+    yield* Effect.promise(() => runMigrations(client))
+    const foreign = (name: string) => jobsOf(() => new Queue(name, { connection: server.url }, createPostgresBackend))
+    return {
+      server,
+      source: (times) => HerdSourceBullMQ.layerPostgres({ connection: { url: server.url }, ...times }),
+      foreign,
+      flow: (child, parent) =>
+        flowBy(new FlowProducer({ connection: server.url }, createPostgresBackend), child, parent),
+      steal: (queue, job) =>
+        Effect.promise(() =>
+          client.query("UPDATE bullmq.job SET lock_token = 'somebody else' WHERE queue = $1 AND id = $2", [queue, job])
+        ),
+      stateOf: stateOf(foreign)
+    }
+  })
+).pipe(Layer.provide(postgres))
+
+const unit = (id: string, more: Partial<HerdSource.NewUnit> = {}): HerdSource.NewUnit => ({
+  id,
+  body: JSON.stringify({ id }),
+  priority: 0,
+  runAt: undefined,
+  ...more
+})
+
+const minute = { lease: Duration.minutes(1), maxCrashes: 3 }
+
+const open = (herd: string, options: HerdSource.OpenOptions = minute, times: Times = {}) =>
+  Effect.gen(function*() {
+    const { source } = yield* Place
+    const { open } = Context.get(yield* Layer.build(source(times)), HerdSource.HerdSource)
+    return yield* open(herd, options)
+  })
+
+const ids = (claims: ReadonlyArray<{ readonly id: string }>) => claims.map(({ id }) => id)
+
+/** All of them, whenever they come. */
+const claimed = (queue: HerdSource.Queue, count: number) =>
+  Effect.gen(function*() {
+    const claims: Array<HerdSource.Claim> = []
+    while (claims.length < count) {
+      claims.push(...(yield* queue.claim(count - claims.length)))
+      if (claims.length < count) yield* queue.arrival
+    }
+    return claims
+  })
+
+const first = <A>([value]: ReadonlyArray<A>): A => {
+  assert.isDefined(value)
+  return value as A
+}
+
+/** Of this process. */
+const sockets = () => process.getActiveResourcesInfo().filter((what) => what.startsWith("TCP")).length
+
+const places = { Redis: { has: hasRedis, place: onRedis }, PostgreSQL: { has: hasPostgres, place: onPostgres } }
+
+for (const [name, { has, place }] of Object.entries(places)) {
+  if (!has) {
+    it.skip(`HerdSourceBullMQ on ${name}, which is not installed`, () => {})
+    continue
+  }
+
+  layer(place, { excludeTestServices: true, timeout: "60 seconds" })(`HerdSourceBullMQ on ${name}`, (it) => {
+    it.scoped("takes any id, also such as BullMQ has other uses for", () =>
+      Effect.gen(function*() {
+        const numbers = ["17", "-3", "0", "1e3", " 5"]
+        const marks = ["a:b", ":", "%", "50%", "%41", "repeat:x:1"]
+        const keys = ["meta", "wait", "id", "pc", "failed"]
+        const all = [...numbers, ...marks, ...keys, "ü 漢 😀", "A", "null", "u".repeat(255)]
+        const queue = yield* open("ids")
+        yield* queue.offer(all.map((id) => unit(id)))
+        yield* queue.offer(all.map((id) => unit(id)))
+        assert.strictEqual((yield* queue.depth).ready, all.length)
+        const claims = yield* claimed(queue, all.length)
+        assert.deepStrictEqual(ids(claims), all)
+        assert.deepStrictEqual(claims.map(({ body }) => JSON.parse(body).id), all)
+        const settlements = claims.map((claim) => ({ _tag: "Bury" as const, claim, cause: "no" }))
+        assert.deepStrictEqual(yield* queue.settle(settlements, 1), { lost: [], claimed: [] })
+        assert.strictEqual(yield* queue.dead.redrive(all.slice(0, 10)), 10)
+        assert.strictEqual(yield* queue.dead.discard([...all, "others"]), all.length - 10)
+        assert.deepStrictEqual(ids(yield* claimed(queue, 10)).toSorted(), all.slice(0, 10).toSorted())
+      }))
+
+    it.scoped("takes a herd of any name", () =>
+      Effect.gen(function*() {
+        for (const herd of ["a:b", "a%3Ab", "ü 漢/😀"]) {
+          const queue = yield* open(herd)
+          yield* queue.offer([unit(herd)])
+          assert.deepStrictEqual(ids(yield* queue.claim(10)), [herd])
+        }
+      }))
+
+    it.scoped("keeps bodies as the data of jobs, and says of any JSON what it was", () =>
+      Effect.gen(function*() {
+        const { foreign } = yield* Place
+        const bodies = [
+          "null",
+          "{}",
+          "0",
+          "-1.5e300",
+          "\"\"",
+          "\"\\\"ü\\n\"",
+          "[]",
+          "[null,{}]",
+          "{\"a\":{\"b\":[1]}}",
+          "true"
+        ]
+        const queue = yield* open("bodies")
+        yield* queue.offer(bodies.map((body, n) => unit(`b${n}`, { body })))
+        const jobs = yield* foreign("bodies")
+        const job = yield* Effect.promise(() => jobs.getJob("b8"))
+        assert.deepStrictEqual(job?.data, { a: { b: [1] } })
+        const claims = yield* claimed(queue, bodies.length)
+        assert.deepStrictEqual(claims.map(({ body }) => JSON.parse(body)), bodies.map((body) => JSON.parse(body)))
+      }))
+
+    it.scoped("claims by priority, refuses those that it has no room for, and says so", () =>
+      Effect.gen(function*() {
+        const queue = yield* open("priorities")
+        const priorities = [0, 1, -1, 1_048_575, -1_048_575, 7, 0, 7]
+        yield* queue.offer(priorities.map((priority, n) => unit(`p${n}`, { priority })))
+        const claims = yield* claimed(queue, priorities.length)
+        assert.deepStrictEqual(ids(claims), ["p3", "p5", "p7", "p1", "p0", "p6", "p2", "p4"])
+        assert.deepStrictEqual(claims.map(({ priority }) => priority), [1_048_575, 7, 7, 1, 0, 0, -1, -1_048_575])
+        for (const priority of [0.5, 1_048_576, -1_048_576]) {
+          const exit = yield* Effect.exit(queue.offer([unit("good"), unit("bad", { priority })]))
+          assert.match(
+            pretty(exit),
+            new RegExp(`expected priority to be an integer from -1048575 to 1048575 with BullMQ, got ${priority}`)
+          )
+        }
+        assert.strictEqual((yield* queue.depth).ready, 0)
+      }))
+
+    it.scoped("puts units that are released back in their places, in whichever order they are", () =>
+      Effect.gen(function*() {
+        const [one, other] = [yield* open("places"), yield* open("places")]
+        const all = Array.from({ length: 9 }, (_, n) => `${"zyxwvutsr"[n]}`)
+        yield* one.offer(all.map((id) => unit(id)))
+        yield* one.offer([unit("high", { priority: 1 }), unit("low", { priority: -1 })])
+        const claims = [...(yield* one.claim(4)), ...(yield* other.claim(3))]
+        assert.deepStrictEqual(ids(claims), ["high", ...all.slice(0, 6)])
+        const release = (n: number) => ({ _tag: "Release" as const, claim: first(claims.slice(n)) })
+        yield* one.settle([release(2)], 0)
+        yield* other.settle([release(5), release(4)], 0)
+        yield* one.settle([release(1), release(0), release(3)], 0)
+        yield* other.settle([release(6)], 0)
+        const again = yield* one.claim(20)
+        assert.deepStrictEqual(ids(again), ["high", ...all, "low"])
+        assert.isTrue(again.every(({ attempt }) => attempt === 1))
+      }))
+
+    it.scoped(
+      "puts units that crashed back in their places, and buries those that did so too often",
+      () =>
+        Effect.gen(function*() {
+          const { stateOf } = yield* Place
+          const short = { lease: Duration.millis(400), maxCrashes: 2 }
+          const queue = yield* open("crashes", short)
+          yield* queue.offer(["c", "b", "a", "d"].map((id) => unit(id)))
+          yield* queue.offer([unit("high", { priority: 3 })])
+          // Nobody renews them.
+          assert.deepStrictEqual(ids(yield* queue.claim(3)), ["high", "c", "b"])
+          yield* until(Effect.map(queue.depth, ({ ready }) => ready === 5))
+          const again = yield* queue.claim(4)
+          assert.deepStrictEqual(again.map(({ attempt, id }) => [id, attempt]), [["high", 2], ["c", 2], ["b", 2], [
+            "a",
+            1
+          ]])
+          yield* until(Effect.map(queue.depth, ({ dead, held }) => dead === 3 && held === 0))
+          const letters = yield* queue.dead.list()
+          assert.deepStrictEqual(ids(letters).toSorted(), ["b", "c", "high"])
+          for (const { attempts, cause, crashes } of letters) {
+            assert.deepStrictEqual([attempts, crashes], [2, 2])
+            assert.match(cause, /expected a process to settle it, got none/)
+          }
+          assert.strictEqual(yield* stateOf("crashes", "high"), "failed")
+          assert.strictEqual(yield* queue.dead.redrive("all"), 3)
+          assert.deepStrictEqual(
+            (yield* queue.claim(5)).map(({ attempt, id }) => [id, attempt]).toSorted(),
+            [["a", 2], ["b", 1], ["c", 1], ["d", 1], ["high", 1]]
+          )
+        }),
+      20_000
+    )
+
+    it.scoped("buries at the claim what another program's workers have seen crash too often", () =>
+      Effect.gen(function*() {
+        const { foreign } = yield* Place
+        const queue = yield* open("doomed", { lease: Duration.minutes(1), maxCrashes: 1 })
+        yield* queue.offer([unit("a"), unit("b")])
+        const jobs = yield* foreign("doomed")
+        // As its own stalled check leaves it.
+        const doomed = { Redis: redisDoomed, PostgreSQL: postgresDoomed }[name]
+        yield* doomed ?? Effect.die("no such place")
+        const claims = yield* claimed(queue, 1)
+        assert.deepStrictEqual(ids(claims), ["b"])
+        assert.strictEqual((yield* queue.depth).dead, 1)
+        assert.strictEqual(yield* Effect.promise(() => jobs.getFailedCount()), 1)
+      }))
+
+    it.scoped("claims jobs of other programs, which see what becomes of them", () =>
+      Effect.gen(function*() {
+        const { foreign } = yield* Place
+        const queue = yield* open("foreign")
+        const jobs = yield* foreign("foreign")
+        yield* queue.offer([unit("ours")])
+        // BullMQ counts jobs that have no id of their own.
+        yield* queue.offer(Array.from({ length: 9 }, (_, n) => unit(`${n}`, { priority: -1 })))
+        const number = yield* Effect.promise(async () => {
+          const { id } = await jobs.add("mail", { to: "a" })
+          await jobs.add("mail", { to: "b" }, { jobId: "50%off", attempts: 5, priority: 2, removeOnComplete: true })
+          await jobs.add("mail", {}, { jobId: "ours" })
+          return id ?? ""
+        })
+        assert.strictEqual((yield* queue.depth).ready, 12)
+        const claims = yield* claimed(queue, 3)
+        assert.deepStrictEqual(claims.map(({ body, id }) => [id, JSON.parse(body)]), [
+          [number, { to: "a" }],
+          ["50%off", { to: "b" }],
+          ["ours", { id: "ours" }]
+        ])
+        const [one, other, ours] = claims
+        if (one === undefined || other === undefined || ours === undefined) return assert.fail()
+        const at = Date.now() + 60_000
+        const settled = yield* queue.settle([
+          { _tag: "Ack", claim: one },
+          { _tag: "Bury", claim: other, cause: "no such user" },
+          { _tag: "Retry", claim: ours, at, firstFailureAt: 5, cause: "again" }
+        ], 0)
+        assert.deepStrictEqual(settled, { lost: [], claimed: [] })
+        const [done, failed, delayed] = yield* Effect.promise(() =>
+          Promise.all([jobs.getJob(number), jobs.getJob("50%off"), jobs.getJob("ours")])
+        )
+        assert.strictEqual(
+          yield* Effect.promise(() => done?.getState() ?? Promise.reject(new Error("gone"))),
+          "completed"
+        )
+        assert.strictEqual(failed?.failedReason, "no such user")
+        assert.strictEqual(delayed?.failedReason, "again")
+        assert.strictEqual(yield* queue.dead.redrive(["50%off"]), 1)
+        assert.deepStrictEqual(ids(yield* queue.claim(2)), ["50%off", "0"])
+      }))
+
+    it.scoped("sees to what waits for a job that is done, and to the rate limit of a queue", () =>
+      Effect.gen(function*() {
+        const { flow, foreign, stateOf } = yield* Place
+        const queue = yield* open("flow")
+        yield* queue.offer([unit("a"), unit("b"), unit("c")])
+        yield* flow("flow", "parents")
+        assert.strictEqual(yield* stateOf("parents", "parent"), "waiting-children")
+        const claims = yield* claimed(queue, 2)
+        assert.deepStrictEqual(ids(claims), ["child", "a"])
+        const settlements = claims.map((claim) => ({ _tag: "Ack" as const, claim }))
+        const jobs = yield* foreign("flow")
+        yield* Effect.promise(() => jobs.setGlobalRateLimit(1, 500))
+        const settled = yield* queue.settle(settlements, 2)
+        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], ["b"]])
+        assert.strictEqual(yield* stateOf("parents", "parent"), "waiting")
+        assert.strictEqual(yield* stateOf("flow", "child"), "completed")
+        assert.deepStrictEqual(yield* queue.claim(2), [])
+        assert.deepStrictEqual(ids(yield* claimed(queue, 1)), ["c"])
+      }))
+
+    it.scoped("settles and claims thousands in a step", () =>
+      Effect.gen(function*() {
+        const queue = yield* open("many")
+        const all = Array.from({ length: 2_400 }, (_, n) => `u${n}`)
+        yield* queue.offer(all.map((id) => unit(id)))
+        const claims = yield* claimed(queue, 1_200)
+        assert.deepStrictEqual(ids(claims), all.slice(0, 1_200))
+        const settled = yield* queue.settle(claims.map((claim) => ({ _tag: "Ack", claim })), 1_200)
+        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], all.slice(1_200)])
+        yield* queue.settle(settled.claimed.map((claim) => ({ _tag: "Release", claim })), 0)
+        assert.deepStrictEqual(ids(yield* queue.claim(2_000)), all.slice(1_200))
+      }), 30_000)
+
+    for (const tag of ["Ack", "Retry", "Bury", "Release"] as const) {
+      it.scoped(`says that a claim is lost whose lock is another's, and does nothing: ${tag}`, () =>
+        Effect.gen(function*() {
+          const { stateOf, steal } = yield* Place
+          const herd = `lost-${tag}`
+          const queue = yield* open(herd)
+          yield* queue.offer([unit("a"), unit("b"), unit("c")])
+          const claims = yield* claimed(queue, 2)
+          const [claim, kept] = claims
+          if (claim === undefined || kept === undefined) return assert.fail()
+          yield* steal(herd, "a")
+          assert.deepStrictEqual(yield* queue.renew(tag === "Ack" ? claims : [kept]), tag === "Ack" ? [claim] : [])
+          const settlement = { _tag: tag, claim, at: Date.now(), firstFailureAt: 1, cause: "no" }
+          const settled = yield* queue.settle([settlement, { _tag: "Ack", claim: kept }], 1)
+          assert.deepStrictEqual(settled.lost, [claim])
+          assert.deepStrictEqual(ids(settled.claimed), ["c"])
+          assert.strictEqual(yield* stateOf(herd, "a"), "active")
+          assert.strictEqual(yield* stateOf(herd, "b"), "completed")
+          // Again it is no one's, either.
+          assert.deepStrictEqual((yield* queue.settle([settlement], 0)).lost, [claim])
+        }))
+    }
+
+    it.scoped("arrival: does not come for nothing, and comes within milliseconds with what another process offers", () =>
+      Effect.gen(function*() {
+        const [one, other] = [yield* open("arrival"), yield* open("arrival")]
+        const times: Array<number> = []
+        for (let n = 0; n < 10; n++) {
+          const waiting = yield* Effect.fork(Effect.as(one.arrival, performance.now()))
+          // Interrupted ones take nothing along.
+          yield* Effect.timeoutOption(one.arrival, "20 millis")
+          assert.isNull(waiting.unsafePoll())
+          yield* other.offer([unit(`u${n}`)])
+          const offered = performance.now()
+          yield* waiting
+          times.push(performance.now() - offered)
+          assert.deepStrictEqual(ids(yield* one.claim(5)), [`u${n}`])
+        }
+        // By polling it would be 250 on average.
+        assert.isBelow(times.toSorted((self, that) => self - that)[5] ?? Infinity, 100)
+      }))
+
+    it.scoped("arrival: comes when a delayed unit is due, and when a unit has crashed", () =>
+      Effect.gen(function*() {
+        const queue = yield* open("due", { lease: Duration.millis(300), maxCrashes: 3 }, { pollInterval: "1 minute" })
+        yield* queue.offer([unit("a", { runAt: Date.now() + 200 }), unit("b", { runAt: Date.now() + 3_600_000 })])
+        yield* queue.arrival
+        assert.deepStrictEqual(ids(yield* queue.claim(5)), ["a"])
+        yield* queue.arrival
+        assert.deepStrictEqual((yield* queue.claim(5)).map(({ attempt, id }) => [id, attempt]), [["a", 2]])
+      }), 20_000)
+
+    it.scoped(
+      "fleet: nothing starts at 0, whoever sets it, and then 4 do within a second",
+      () =>
+        Effect.gen(function*() {
+          const { foreign, source } = yield* Place
+          const jobs = yield* foreign("fleet")
+          let running = 0
+          let most = 0
+          let done = 0
+          const make = Effect.flatMap(Layer.build(source()), (context) =>
+            DurableHerd.make({
+              name: "fleet",
+              schema: Schema.Struct({ id: Schema.String }),
+              size: 8,
+              process: () =>
+                Effect.acquireUseRelease(
+                  Effect.sync(() => {
+                    most = Math.max(most, ++running)
+                  }),
+                  () => Effect.sleep("20 millis"),
+                  () =>
+                    Effect.sync(() => {
+                      running--
+                      done++
+                    })
+                )
+            }).pipe(Effect.provide(context)))
+          const [one] = [yield* make, yield* make]
+          const fleet = Option.getOrThrow(one.fleet)
+          assert.deepStrictEqual(yield* fleet.size, Option.none())
+          yield* fleet.resize(Option.some(0))
+          assert.deepStrictEqual(yield* fleet.size, Option.some(0))
+          yield* one.offerAll(Array.from({ length: 60 }, (_, n) => ({ id: `${n}` })))
+          yield* Effect.sleep("300 millis")
+          assert.strictEqual(done + running, 0)
+          const began = performance.now()
+          yield* fleet.resize(Option.some(4))
+          yield* until(() => done > 0)
+          assert.isBelow(performance.now() - began, 1_500)
+          yield* until(() => done >= 20)
+          assert.strictEqual(most, 4)
+          yield* Effect.promise(() => jobs.setGlobalConcurrency(0))
+          yield* until(() => running === 0)
+          const before = done
+          yield* Effect.promise(() => jobs.setGlobalConcurrency(2))
+          yield* until(() => done > before)
+          most = 0
+          yield* fleet.resize(Option.none())
+          yield* one.awaitIdle
+          assert.isAbove(most, 4)
+          assert.deepStrictEqual(yield* fleet.size, Option.none())
+          const bad = yield* Effect.exit(fleet.resize(Option.some(1.5)))
+          assert.match(pretty(bad), /expected size to be an integer from 0 to 2147483647, got 1.5/)
+        }),
+      20_000
+    )
+
+    it.scoped("fleet: tells all processes at once", () =>
+      Effect.gen(function*() {
+        const times = { pollInterval: "1 minute" } as const
+        const [one, other] = [yield* open("bound", minute, times), yield* open("bound", minute, times)]
+        const resize = (size: number) => Option.getOrThrow(other.fleet).resize(Option.some(size))
+        yield* resize(0)
+        yield* one.offer([unit("a")])
+        const waiting = yield* Effect.fork(one.arrival)
+        yield* Effect.sleep("200 millis")
+        assert.isNull(waiting.unsafePoll())
+        yield* resize(1)
+        yield* waiting
+        assert.deepStrictEqual(ids(yield* one.claim(1)), ["a"])
+      }))
+
+    it.scoped("puts units last whose time has come", () =>
+      Effect.gen(function*() {
+        const queue = yield* open("last")
+        const now = Date.now()
+        yield* queue.offer([unit("a"), unit("b", { runAt: now + 350 }), unit("c"), unit("d")])
+        const claim = first(yield* claimed(queue, 1))
+        const at = now + 300
+        yield* queue.settle([{ _tag: "Retry", claim, at, firstFailureAt: 1, cause: "no" }], 0)
+        yield* until(Effect.map(queue.depth, ({ delayed }) => delayed === 0))
+        for (const id of ["c", "d", "a", "b"]) assert.deepStrictEqual(ids(yield* queue.claim(1)), [id])
+      }))
+
+    it.scoped(
+      "forgets units that are done once they have been kept for long enough, also of a herd that is idle",
+      () =>
+        Effect.gen(function*() {
+          const queue = yield* open("retention", minute, { retention: "100 millis" })
+          yield* queue.offer([unit("a")])
+          yield* queue.settle([{ _tag: "Ack", claim: first(yield* claimed(queue, 1)) }], 0)
+          yield* until(Effect.gen(function*() {
+            yield* queue.offer([unit("a")])
+            return (yield* queue.depth).ready === 1
+          }))
+          const forever = yield* open("retention for ever", minute, { retention: Duration.infinity })
+          const none = yield* open("no retention", minute, { retention: 0 })
+          for (const [queue, ready] of [[forever, 0], [none, 1]] as const) {
+            yield* queue.offer([unit("a")])
+            yield* queue.settle([{ _tag: "Ack", claim: first(yield* claimed(queue, 1)) }], 0)
+            yield* queue.offer([unit("a")])
+            assert.strictEqual((yield* queue.depth).ready, ready)
+          }
+        }),
+      20_000
+    )
+
+    it.effect("releases what it holds when its scope closes, and leaves nothing open", () =>
+      Effect.gen(function*() {
+        const watcher = yield* Scope.make()
+        const other = yield* Scope.extend(open("closing"), watcher)
+        yield* other.offer(["a", "b", "c"].map((id) => unit(id)))
+        const before = sockets()
+        yield* Effect.scoped(Effect.gen(function*() {
+          const queue = yield* open("closing")
+          assert.deepStrictEqual(ids(yield* queue.claim(3)), ["a", "b", "c"])
+          const waiting = yield* Effect.fork(queue.arrival)
+          yield* until(() => sockets() >= before + 2)
+          yield* Fiber.interrupt(waiting)
+        }))
+        yield* until(() => sockets() <= before)
+        assert.deepStrictEqual(ids(yield* other.claim(5)), ["a", "b", "c"])
+        yield* Scope.close(watcher, Exit.void)
+      }))
+
+    it.scoped("does a step that failed again, and loses nothing by it", () =>
+      Effect.gen(function*() {
+        const { server, stateOf } = yield* Place
+        const impatient = name === "Redis"
+          ? HerdSourceBullMQ.layer({ connection: { url: server.url, driver: { commandTimeout: 300 } } })
+          : HerdSourceBullMQ.layerPostgres({ connection: { url: server.url, driver: { query_timeout: 300, max: 4 } } })
+        const { open } = Context.get(yield* Layer.build(impatient), HerdSource.HerdSource)
+        const queue = yield* open("again", minute)
+        yield* queue.offer(["a", "b", "c", "d", "e", "f"].map((id) => unit(id)))
+        const claims = yield* claimed(queue, 4)
+        const [a, b, c, d] = claims
+        if (a === undefined || b === undefined || c === undefined || d === undefined) return assert.fail()
+        const settlements: ReadonlyArray<HerdSource.Settlement> = [
+          { _tag: "Ack", claim: a },
+          { _tag: "Bury", claim: b, cause: "no" },
+          { _tag: "Retry", claim: c, at: Date.now() + 60_000, firstFailureAt: 1, cause: "no" },
+          { _tag: "Release", claim: d }
+        ]
+        // It hears what it is told, and does so, but not before nobody waits any more.
+        yield* halted(
+          server,
+          Effect.gen(function*() {
+            const error = yield* Effect.flip(queue.settle(settlements, 0))
+            assert.strictEqual(error._tag, "SourceError")
+            assert.match(error.message, /^expected the BullMQ source to settle units, got .*time/i)
+          })
+        )
+        const again = yield* Effect.retry(queue.settle(settlements, 0), {
+          schedule: Schedule.spaced("20 millis"),
+          times: 200
+        })
+        assert.deepStrictEqual(again, { lost: [], claimed: [] })
+        assert.strictEqual(yield* stateOf("again", "a"), "completed")
+        assert.strictEqual(yield* stateOf("again", "b"), "failed")
+        assert.strictEqual(yield* stateOf("again", "c"), "delayed")
+        const depth = yield* queue.depth
+        assert.deepStrictEqual([depth.ready, depth.delayed, depth.held, depth.dead], [3, 1, 0, 1])
+        assert.deepStrictEqual(ids(yield* claimed(queue, 3)), ["d", "e", "f"])
+      }), 20_000)
+
+    it.scoped(
+      "goes on when a server that was killed is back, with all units, and tells why it could not",
+      () =>
+        Effect.gen(function*() {
+          const { server, source } = yield* Place
+          const done = new Map<string, number>()
+          const context = yield* Layer.build(source())
+          const herd = yield* DurableHerd.make({
+            name: "killed",
+            schema: Schema.Struct({ id: Schema.String }),
+            size: 4,
+            lease: "2 seconds",
+            process: ({ id }) =>
+              Effect.zipRight(Effect.sleep("2 millis"), Effect.sync(() => done.set(id, (done.get(id) ?? 0) + 1)))
+          }).pipe(Effect.provide(context))
+          const all = Array.from({ length: 600 }, (_, n) => ({ id: `unit ${n}` }))
+          yield* herd.offerAll(all, { id: ({ id }) => id })
+          yield* until(() => done.size > 100)
+          yield* server.kill()
+          const error = yield* Effect.flip(Effect.repeat(herd.offer({ id: "more" }), Schedule.spaced("10 millis")))
+          assert.match(error.message, /expected the BullMQ source to offer units, got /)
+          yield* until(Effect.map(
+            Effect.flip(Effect.repeat(herd.depth, Schedule.spaced("10 millis"))),
+            ({ message }) => /ECONNREFUSED/.test(message)
+          ))
+          yield* server.start
+          yield* Effect.retry(herd.offer({ id: "last" }, { id: "last" }), Schedule.spaced("50 millis"))
+          yield* herd.awaitIdle
+          assert.strictEqual(all.filter(({ id }) => !done.has(id)).length, 0)
+          assert.isTrue(done.has("last"))
+          assert.strictEqual((yield* herd.depth).dead, 0)
+        }),
+      60_000
+    )
+
+    it.effect("closes within seconds when the server is gone", () =>
+      Effect.gen(function*() {
+        const { server } = yield* Place
+        const scope = yield* Scope.make()
+        const queue = yield* Scope.extend(open("gone"), scope)
+        yield* queue.offer([unit("a"), unit("b")])
+        yield* queue.claim(1)
+        yield* Effect.forkDaemon(Effect.ignore(queue.arrival))
+        yield* server.kill()
+        const began = performance.now()
+        yield* Scope.close(scope, Exit.void)
+        assert.isBelow(performance.now() - began, 5_000)
+        yield* server.start
+      }), 20_000)
+
+    it.effect("fails to open when the server is not there", () =>
+      Effect.gen(function*() {
+        const { server } = yield* Place
+        yield* server.kill()
+        const before = sockets()
+        const error = yield* Effect.flip(Effect.scoped(open("nobody")))
+        assert.strictEqual(error._tag, "SourceError")
+        assert.match(error.message, /^expected the BullMQ source to open its queue, got .*ECONNREFUSED/)
+        yield* until(() => sockets() <= before)
+        yield* server.start
+      }), 20_000)
+  })
+}
+
+const redisDoomed = Effect.scoped(Effect.gen(function*() {
+  const client = yield* redisClient((yield* Place).server)
+  yield* Effect.promise(() => client.hset("bull:doomed:a", { stc: 1, defa: "job stalled more than allowable limit" }))
+}))
+
+const postgresDoomed = Effect.scoped(Effect.gen(function*() {
+  const client = yield* pgClient((yield* Place).server)
+  yield* Effect.promise(() =>
+    client.query(
+      "UPDATE bullmq.job SET stalled_count = 1, deferred_failure = 'stalled' WHERE queue = 'doomed' AND id = 'a'"
+    )
+  )
+}))
+
+/** While it hears, and does not answer; its processes, of which PostgreSQL has one for each connection. */
+const halted = <A, E, R>(server: Server, effect: Effect.Effect<A, E, R>) =>
+  Effect.acquireUseRelease(
+    server.signal("SIGSTOP"),
+    () => effect,
+    () => server.signal("SIGCONT")
+  )
+
+if (hasPostgres) {
+  layer(postgres, { excludeTestServices: true, timeout: "60 seconds" })("HerdSourceBullMQ.layerPostgres", (it) => {
+    it.scoped("fails to open without BullMQ's tables, unless it may make them", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Postgres
+        const opening = (options: HerdSourceBullMQ.PostgresOptions) =>
+          Effect.flatMap(
+            Layer.build(HerdSourceBullMQ.layerPostgres({ connection: { url: Redacted.make(url) }, ...options })),
+            (context) => Context.get(context, HerdSource.HerdSource).open("herd", minute)
+          )
+        const error = yield* Effect.flip(opening({ migrate: false }))
+        assert.match(
+          error.message,
+          /^expected the BullMQ source to open its queue, got .*schema "bullmq" is not initialized/
+        )
+        yield* (yield* opening({ schema: "other" })).offer([unit("a")])
+        const queue = yield* opening({ migrate: false, schema: "other" })
+        assert.deepStrictEqual(ids(yield* queue.claim(1)), ["a"])
+        assert.strictEqual((yield* Effect.flip(opening({ migrate: false })))._tag, "SourceError")
+      }))
+
+    it.scoped("does a step again of which a part went through", () =>
+      Effect.gen(function*() {
+        const server = yield* Postgres
+        const client = yield* pgClient(server)
+        const query = (text: string) => Effect.promise(() => client.query(text))
+        const context = yield* Layer.build(HerdSourceBullMQ.layerPostgres({ connection: { url: server.url } }))
+        const queue = yield* Context.get(context, HerdSource.HerdSource).open("half", minute)
+        yield* queue.offer(["a", "b", "c", "d"].map((id) => unit(id)))
+        const [a, b, c] = yield* claimed(queue, 3)
+        if (a === undefined || b === undefined || c === undefined) return assert.fail()
+        const settlements: ReadonlyArray<HerdSource.Settlement> = [
+          { _tag: "Ack", claim: a },
+          { _tag: "Bury", claim: b, cause: "no" },
+          { _tag: "Release", claim: c }
+        ]
+        yield* query("ALTER TABLE bullmq.job ADD CONSTRAINT no_b CHECK (id <> 'b' OR state <> 'failed')")
+        const error = yield* Effect.flip(queue.settle(settlements, 2))
+        assert.match(error.message, /^expected the BullMQ source to settle units, got .*no_b/)
+        yield* query("ALTER TABLE bullmq.job DROP CONSTRAINT no_b")
+        const settled = yield* queue.settle(settlements, 2)
+        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], ["c", "d"]])
+        const { dead, held, ready } = yield* queue.depth
+        assert.deepStrictEqual([ready, held, dead], [0, 2, 1])
+        assert.deepStrictEqual(yield* queue.settle([{ _tag: "Ack", claim: a }], 0), { lost: [a], claimed: [] })
+      }))
+
+    it.scoped("refuses a body that PostgreSQL has no place for", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Postgres
+        const context = yield* Layer.build(HerdSourceBullMQ.layerPostgres({ connection: { url } }))
+        const queue = yield* Context.get(context, HerdSource.HerdSource).open("bodies", minute)
+        const error = yield* Effect.flip(queue.offer([unit("a"), unit("b", { body: JSON.stringify("\0") })]))
+        assert.match(error.message, /^expected the BullMQ source to offer units, got .*Unicode/i)
+        assert.strictEqual((yield* queue.depth).ready, 0)
+      }))
+  })
+}
+
+describe("HerdSourceBullMQ", () => {
+  class Wrong extends Data.TaggedClass("Wrong")<
+    {
+      readonly expected: RegExp
+      readonly build: () => Layer.Layer<never, never, never> | Layer.Layer<HerdSource.HerdSource>
+    }
+  > {}
+
+  const wrong = [
+    new Wrong({
+      expected: /expected retention to be a duration, got -1/,
+      build: () => HerdSourceBullMQ.layer({ retention: -1 })
+    }),
+    new Wrong({
+      expected: /expected pollInterval to be a duration of more than 0, got 0/,
+      build: () => HerdSourceBullMQ.layerPostgres({ pollInterval: 0 })
+    }),
+    new Wrong({
+      expected: /expected prefix to be a string that is not empty, got ""/,
+      build: () => HerdSourceBullMQ.layer({ prefix: "" })
+    }),
+    new Wrong({
+      expected: /expected connection.port to be an integer from 0 to 65535, got 70000/,
+      build: () => HerdSourceBullMQ.layer({ connection: { port: 70_000 } })
+    }),
+    new Wrong({
+      expected: /expected schema to be a name of letters, digits and underscores, at most 63, got "a b"/,
+      build: () => HerdSourceBullMQ.layerPostgres({ schema: "a b" })
+    })
+  ]
+
+  for (const { build, expected } of wrong) {
+    it.scopedLive(`dies of an option: ${expected.source}`, () =>
+      Effect.gen(function*() {
+        const exit = yield* Effect.exit(Layer.build(build()))
+        assert.match(pretty(exit), expected)
+        assert.isTrue(Exit.isFailure(exit) && Cause.isDie(exit.cause))
+      }))
+  }
+})
