@@ -15,6 +15,7 @@ import * as HttpApiSchema from "@effect/platform/HttpApiSchema"
 import * as HttpApiSecurity from "@effect/platform/HttpApiSecurity"
 import * as OpenApi from "@effect/platform/OpenApi"
 import * as Schema from "effect/Schema"
+import { show } from "./internal/show.ts"
 
 // ------------------------------------------------------------------------------------------------------ schemas
 
@@ -40,7 +41,7 @@ export class HerdPatch extends Schema.Class<HerdPatch>("gofherd/HerdPatch")({
 }, { identifier: "HerdPatch" }) {}
 
 /**
- * What `PATCH /herds/:name` takes: a new size, whether to start new work, or both.
+ * What `PATCH /herds/:name` takes: a new size, whether to start new work, a new fleet size, or several of them.
  *
  * @since 0.1.0
  * @category schemas
@@ -54,7 +55,13 @@ export class HerdUpdate extends Schema.Class<HerdUpdate>("gofherd/HerdUpdate")({
       description: "With num: a shrink lets units finish (graceful, the default) or interrupts and puts them back"
     })
   ),
-  paused: Schema.optional(Schema.Boolean.annotations({ description: "true starts nothing new; false goes on" }))
+  paused: Schema.optional(Schema.Boolean.annotations({ description: "true starts nothing new; false goes on" })),
+  fleet: Schema.optional(
+    Schema.NullOr(Schema.NonNegativeInt).annotations({
+      description:
+        "How many units all processes together may hold, null for no bound; of herds whose source has such a bound"
+    })
+  )
 }, { identifier: "HerdUpdate" }) {}
 
 const Count = Schema.NonNegativeInt
@@ -86,8 +93,32 @@ export class Failed extends Schema.Class<Failed>("gofherd/Failed")({
 }, { identifier: "Failed" }) {}
 
 /**
+ * What the source of a durable herd has of it, all processes together: up to a second old.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class SourceState extends Schema.Class<SourceState>("gofherd/SourceState")({
+  ready: Count.annotations({ description: "Units that could be claimed now" }),
+  delayed: Count.annotations({
+    description: "Units that wait for their time: for their backoff, or as they were offered"
+  }),
+  held: Count.annotations({ description: "Units that are claimed" }),
+  dead: Count.annotations({ description: "Dead letters" }),
+  oldestSeconds: Schema.NullOr(Schema.NonNegative).annotations({
+    description: "How long the unit has been ready that has been for longest, by the server's clock; null without one"
+  }),
+  fleet: Schema.optional(
+    Schema.NullOr(Count).annotations({
+      description:
+        "How many units all processes together may hold, null for no bound; absent if the source has no such bound"
+    })
+  )
+}, { identifier: "SourceState" }) {}
+
+/**
  * A herd at one instant, with what an operator asks of it: `Herd.HerdState`, the bound of its size, how long attempts
- * take, and what happened last.
+ * take, what happened last, and what the source of a durable herd has.
  *
  * @since 0.1.0
  * @category schemas
@@ -118,7 +149,10 @@ export class HerdState extends Schema.Class<HerdState>("gofherd/HerdState")({
     description: "Time of one attempt, over the last minute, by the buckets of the histogram; null without attempts"
   }),
   resizes: Schema.Array(Resized).annotations({ description: "The last 20, newest first" }),
-  failures: Schema.Array(Failed).annotations({ description: "The last 20, newest first" })
+  failures: Schema.Array(Failed).annotations({ description: "The last 20, newest first" }),
+  source: Schema.optional(
+    SourceState.annotations({ description: "Of a durable herd, unless its source does not tell" })
+  )
 }, { identifier: "HerdState" }) {}
 
 /**
@@ -142,6 +176,81 @@ export class HerdSample extends Schema.Class<HerdSample>("gofherd/HerdSample")(
   ).fields,
   { identifier: "HerdSample" }
 ) {}
+
+/**
+ * A unit of a durable herd that failed for good and is kept, until it is redriven or discarded.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class DeadLetter extends Schema.Class<DeadLetter>("gofherd/DeadLetter")({
+  id: Schema.String,
+  body: Schema.String.annotations({
+    description: "The unit as JSON, in a text of at most 10,000 characters: one that was longer ends in …"
+  }),
+  priority: Schema.Number,
+  attempts: Count.annotations({ description: "How often it was claimed without being released" }),
+  crashes: Count.annotations({ description: "How many of these ended with their process, or with their lease" }),
+  cause: Schema.String.annotations({ description: "Why it was buried" }),
+  diedAt: Schema.Date.annotations({ description: "When it was buried" })
+}, { identifier: "DeadLetter" }) {}
+
+/**
+ * Which dead letters are redriven or discarded. Ids that are no dead letter's are passed over.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class DeadSelection extends Schema.Class<DeadSelection>("gofherd/DeadSelection")({
+  ids: Schema.Union(Schema.Literal("all"), Schema.Array(Schema.String)).annotations({
+    description: "Those of these ids, or all"
+  })
+}, { identifier: "DeadSelection" }) {}
+
+/**
+ * How many dead letters were redriven or discarded.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export class DeadCount extends Schema.Class<DeadCount>("gofherd/DeadCount")({
+  count: Count
+}, { identifier: "DeadCount" }) {}
+
+/** An integer in a query, and what it is for. */
+const integer = (
+  name: string,
+  options: { readonly min: number; readonly max: number; readonly description: string }
+) => {
+  const { description, max, min } = options
+  const bounds = max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
+  const digits = Schema.String.pipe(Schema.pattern(/^\d+$/)).annotations({
+    description: `${description}: an integer ${bounds}`
+  })
+  return Schema.optional(
+    Schema.parseNumber(digits).pipe(Schema.int(), Schema.between(min, max)).annotations({
+      message: ({ actual }) => ({
+        message: `expected ${name} to be an integer ${bounds}, got ${show(actual)}`,
+        override: true
+      })
+    })
+  )
+}
+
+/**
+ * Which dead letters are listed, as a query has it.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const DeadPage = Schema.Struct({
+  limit: integer("limit", { min: 1, max: 1_000, description: "How many at most, by default 100" }),
+  offset: integer("offset", {
+    min: 0,
+    max: Number.MAX_SAFE_INTEGER,
+    description: "How many to pass over, by default none"
+  })
+})
 
 // ------------------------------------------------------------------------------------------------------ errors
 
@@ -185,7 +294,7 @@ export class SizeRefused extends Schema.TaggedError<SizeRefused>("gofherd/SizeRe
 }
 
 /**
- * The body is longer than 4096 bytes.
+ * The body is longer than 4096 bytes, or, where it is to say which dead letters, than 65,536.
  *
  * @since 0.1.0
  * @category errors
@@ -217,7 +326,7 @@ export class ReadOnly extends Schema.TaggedError<ReadOnly>("gofherd/ReadOnly")(
 }
 
 /**
- * There is nothing of that name.
+ * There is nothing of that name, or it is no durable herd that is asked for dead letters.
  *
  * @since 0.1.0
  * @category errors
@@ -275,6 +384,23 @@ export class TooManyEventStreams extends Schema.TaggedError<TooManyEventStreams>
   "TooManyEventStreams",
   { msg: Schema.String },
   HttpApiSchema.annotations({ status: 503, identifier: "TooManyEventStreams" })
+) {
+  override get message(): string {
+    return this.msg
+  }
+}
+
+/**
+ * The source of a durable herd could not do what it was asked for, as `HerdError.SourceError` says. `Retry-After` says, in seconds,
+ * when to ask again.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class SourceFailed extends Schema.TaggedError<SourceFailed>("gofherd/SourceFailed")(
+  "SourceError",
+  { msg: Schema.String },
+  HttpApiSchema.annotations({ status: 503, identifier: "SourceError" })
 ) {
   override get message(): string {
     return this.msg
@@ -353,7 +479,8 @@ export class HerdsGroup extends HttpApiGroup.make("herds")
       .addError(SizeRefused)
       .addError(BodyTooLarge)
       .addError(ReadOnly)
-      .annotate(OpenApi.Summary, "Resizes, pauses or resumes a herd")
+      .addError(SourceFailed)
+      .annotate(OpenApi.Summary, "Resizes, pauses or resumes a herd, and sets the fleet size of a durable one")
       .annotate(
         OpenApi.Description,
         "All of it or, with an error, nothing. The body is read as JSON whatever its content type"
@@ -372,9 +499,51 @@ export class HerdsGroup extends HttpApiGroup.make("herds")
       .annotate(OpenApi.Summary, "The state of a herd, again and again")
       .annotate(
         OpenApi.Description,
-        "Server-sent events, each a HerdState as JSON: at once, when it has changed (up to 4 times a second), and every 10 s. "
-          + "503 has a Retry-After: as many event streams are open as there may be"
+        "Server-sent events, each a HerdState as JSON: at once, when it has changed (up to 4 times a second; its source is looked "
+          + "at once a second), and every 10 s. 503 has a Retry-After: as many event streams are open as there may be"
       )
+  )
+  .middleware(Authorization)
+{}
+
+/**
+ * `/herds/:name/dead`: the units of a durable herd that failed for good.
+ *
+ * @since 0.1.0
+ * @category protocols
+ */
+export class DeadGroup extends HttpApiGroup.make("dead")
+  .add(
+    HttpApiEndpoint.get("list")`/herds/${name}/dead`
+      .setUrlParams(DeadPage)
+      .addSuccess(Schema.Array(DeadLetter))
+      .addError(NotFound)
+      .addError(SourceFailed)
+      .annotate(OpenApi.Summary, "The dead letters of a durable herd, the last buried first")
+  )
+  .add(
+    HttpApiEndpoint.post("redrive")`/herds/${name}/dead/redrive`
+      .setPayload(DeadSelection)
+      .addSuccess(DeadCount)
+      .addError(NotFound)
+      .addError(InvalidBody)
+      .addError(BodyTooLarge)
+      .addError(ReadOnly)
+      .addError(SourceFailed)
+      .annotate(OpenApi.Summary, "Makes dead letters ready again, as if they had just been offered")
+      .annotate(OpenApi.Description, "The body is read as JSON whatever its content type, so that `curl -d` works")
+  )
+  .add(
+    HttpApiEndpoint.post("discard")`/herds/${name}/dead/discard`
+      .setPayload(DeadSelection)
+      .addSuccess(DeadCount)
+      .addError(NotFound)
+      .addError(InvalidBody)
+      .addError(BodyTooLarge)
+      .addError(ReadOnly)
+      .addError(SourceFailed)
+      .annotate(OpenApi.Summary, "Removes dead letters for good")
+      .annotate(OpenApi.Description, "The body is read as JSON whatever its content type, so that `curl -d` works")
   )
   .middleware(Authorization)
 {}
@@ -435,6 +604,7 @@ export class PagesGroup extends HttpApiGroup.make("pages")
 export class HerdApi extends HttpApi.make("gofherd")
   .add(HerdGroup)
   .add(HerdsGroup)
+  .add(DeadGroup)
   .add(MetricsGroup)
   .add(PagesGroup)
   .addError(Forbidden)

@@ -17,8 +17,10 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import * as Stream from "effect/Stream"
 import { createParser } from "eventsource-parser"
-import type { BodyTooLarge, HerdSize, InvalidBody, ReadOnly, SizeRefused } from "./HerdApi.ts"
+import type { BodyTooLarge, DeadLetter, HerdSize, InvalidBody, ReadOnly, SizeRefused, SourceFailed } from "./HerdApi.ts"
 import {
+  DeadPage,
+  DeadSelection,
   Forbidden,
   HerdApi,
   HerdPatch,
@@ -68,6 +70,14 @@ export type Failure =
 export type Refusal = InvalidBody | SizeRefused | BodyTooLarge | ReadOnly
 
 /**
+ * Why no dead letter was redriven or discarded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type DeadFailure = Failure | Exclude<Refusal, SizeRefused> | NotFound | SourceFailed
+
+/**
  * @since 0.1.0
  * @category models
  */
@@ -80,8 +90,8 @@ export interface HerdClient {
   readonly herds: Effect.Effect<ReadonlyArray<HerdState>, Failure>
   /** The state of a herd: `GET /herds/:name`. */
   herd(name: string): Effect.Effect<HerdState, Failure | NotFound>
-  /** Resizes, pauses or resumes a herd, all of it or nothing: `PATCH /herds/:name`. */
-  update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound>
+  /** Resizes, pauses or resumes a herd, or sets its fleet size, all of it or nothing: `PATCH /herds/:name`. */
+  update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound | SourceFailed>
   /**
    * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
    * herd's scope or the server closes, and to Node's `fetch` also when the server is killed. Fails if nothing has come for
@@ -89,6 +99,15 @@ export interface HerdClient {
    * a Schedule, and `Stream.repeat` it.
    */
   changes(name: string): Stream.Stream<HerdState, Failure | NotFound | TooManyEventStreams>
+  /** The dead letters of a durable herd, the last buried first: `GET /herds/:name/dead`. Of another herd there are none: `NotFound`. */
+  dead(name: string, page?: Page): Effect.Effect<ReadonlyArray<DeadLetter>, Failure | NotFound | SourceFailed>
+  /**
+   * Makes dead letters ready again, as if they had just been offered, and returns how many it were: `POST /herds/:name/dead/redrive`. Ids
+   * that are no dead letter's are passed over; those of one call, as JSON, may have 64 kB.
+   */
+  redrive(name: string, ids: ReadonlyArray<string> | "all"): Effect.Effect<number, DeadFailure>
+  /** Removes dead letters for good, and returns how many it were: `POST /herds/:name/dead/discard`. Otherwise as `redrive`. */
+  discard(name: string, ids: ReadonlyArray<string> | "all"): Effect.Effect<number, DeadFailure>
   /** The metrics, as Prometheus reads them: `GET /metrics`. */
   readonly metrics: Effect.Effect<string, Failure>
 }
@@ -106,6 +125,21 @@ export interface Update {
   readonly mode?: "graceful" | "interrupt" | undefined
   /** Whether nothing new is started. */
   readonly paused?: boolean | undefined
+  /** How many units all processes together may hold, an integer from 0; `null` for no bound. Of a herd whose source has such a bound. */
+  readonly fleet?: number | null | undefined
+}
+
+/**
+ * Which dead letters `dead` lists.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Page {
+  /** How many at most; an integer from 1 to 1000, default 100. */
+  readonly limit?: number | undefined
+  /** How many to pass over; an integer from 0, default 0. */
+  readonly offset?: number | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------ constructors
@@ -171,6 +205,21 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
           })),
           Stream.unwrap
         ),
+      dead: (name, page = {}) =>
+        Effect.flatMap(
+          Effect.all([encoded(name), pageIn(page)]),
+          ([name, urlParams]) => api.dead.list({ path: { name }, urlParams })
+        ),
+      redrive: (name, ids) =>
+        Effect.flatMap(
+          Effect.all([encoded(name), selectionIn(ids)]),
+          ([name, payload]) => Effect.map(api.dead.redrive({ path: { name }, payload }), ({ count }) => count)
+        ),
+      discard: (name, ids) =>
+        Effect.flatMap(
+          Effect.all([encoded(name), selectionIn(ids)]),
+          ([name, payload]) => Effect.map(api.dead.discard({ path: { name }, payload }), ({ count }) => count)
+        ),
       metrics: api.metrics()
     }
   })
@@ -184,9 +233,29 @@ const encoded = (name: string): Effect.Effect<string, NotFound> =>
 const decodePatch = Schema.decodeUnknown(HerdPatch)
 const updateIn = (update: Update) =>
   Effect.orDie(
-    read(update, ({ mode, num, paused }) => ({ mode: plain(mode), num: plain(num), paused: plain(paused) }), "update")
+    read(update, ({ fleet, mode, num, paused }) => ({
+      fleet: fleet === null ? null : plain(fleet),
+      mode: plain(mode),
+      num: plain(num),
+      paused: plain(paused)
+    }), "update")
   )
 const decodeUpdate = Schema.decodeUnknown(HerdUpdate)
+
+const validatePage = Schema.decodeUnknown(Schema.typeSchema(DeadPage))
+const pageIn = (page: Page) =>
+  Effect.flatMap(
+    Effect.orDie(read(page, ({ limit, offset }) => ({ limit: plain(limit), offset: plain(offset) }), "page")),
+    (page) => validatePage(page)
+  )
+
+const decodeSelection = Schema.decodeUnknown(DeadSelection)
+const selectionIn = (ids: ReadonlyArray<string> | "all") =>
+  Effect.flatMap(
+    Effect.orDie(read({ ids }, ({ ids }) => Array.isArray(ids) ? Array.from<unknown>(ids) : ids, "ids")),
+    (ids: unknown) => decodeSelection({ ids: Array.isArray(ids) && ids.every(isText) ? ids : plain(ids) })
+  )
+const isText = (value: unknown): boolean => typeof value === "string"
 
 /** No field is an object, and one that throws when it is shown would make the error that says so throw too. */
 const plain = (value: unknown): unknown =>

@@ -82,6 +82,8 @@ export type Requirements<H extends Herds> =
  * Adds the routes to the router of an application: `/herd`, `/herds`, `/metrics`, the dashboard at `/` and `/openapi.json`, as
  * `HerdApi` has them. The page of the dashboard is at `prefix`, and needs nothing from elsewhere.
  *
+ * - The state of a durable herd has what its source has, of all processes; its dead letters are listed, redriven and discarded below
+ *   `/herds/:name/dead`.
  * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes answer are not logged.
  * - Requests to a host that is not allowed, and those that come from a page of another site, are answered with 403, also where
  *   the application sends CORS headers. A link on such a page may lead here, and with the `token` it may read.

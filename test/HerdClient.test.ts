@@ -22,6 +22,7 @@ import { HerdApi, HerdClient } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import { execFile } from "node:child_process"
 import { promisify } from "node:util"
+import { makeSource, serve as serveDurable } from "./utils/durable.ts"
 import { pretend } from "./utils/http.ts"
 import { First, herds, Second } from "./utils/probes.ts"
 import { eventually } from "./utils/stage.ts"
@@ -43,7 +44,7 @@ const serve = (options: Options = {}) =>
 type Asked = ReadonlyArray<
   Effect.Effect<
     unknown,
-    HerdClient.Failure | HerdClient.Refusal | HerdApi.NotFound | HerdApi.TooManyEventStreams
+    HerdClient.DeadFailure | HerdClient.Refusal | HerdApi.TooManyEventStreams
   >
 >
 
@@ -120,7 +121,11 @@ describe("HerdClient", () => {
           client.herd("a/b"),
           client.update("a/b", { num: 1 }),
           client.metrics,
-          Stream.runDrain(client.changes("a/b"))
+          Stream.runDrain(client.changes("a/b")),
+          client.dead("a/b"),
+          client.dead("a/b", { limit: 5, offset: 10 }),
+          client.redrive("a/b", "all"),
+          client.discard("a/b", ["1"])
         ]
         yield* Effect.forEach(asking, Effect.ignore)
         assert.deepStrictEqual(seen.splice(0), [
@@ -130,7 +135,11 @@ describe("HerdClient", () => {
           "GET /ops/herds/a%2Fb",
           "PATCH /ops/herds/a%2Fb",
           "GET /ops/metrics",
-          "GET /ops/herds/a%2Fb/events"
+          "GET /ops/herds/a%2Fb/events",
+          "GET /ops/herds/a%2Fb/dead",
+          "GET /ops/herds/a%2Fb/dead?limit=5&offset=10",
+          "POST /ops/herds/a%2Fb/dead/redrive",
+          "POST /ops/herds/a%2Fb/dead/discard"
         ])
       }
     }))
@@ -151,7 +160,10 @@ describe("HerdClient", () => {
       const asking: Asked = [
         client.herd("nobody"),
         client.update("nobody", { num: 1 }),
-        Stream.runDrain(client.changes("nobody"))
+        Stream.runDrain(client.changes("nobody")),
+        client.dead("nobody"),
+        client.redrive("nobody", "all"),
+        client.discard("nobody", "all")
       ]
       for (const asked of asking) {
         const unknown = yield* Effect.flip(asked)
@@ -172,9 +184,26 @@ describe("HerdClient", () => {
       for (const num of [-1, 1.5, NaN, Infinity, "3" as unknown as number]) {
         assert.strictEqual((yield* Effect.flip(client.resize(num)))._tag, "ParseError")
         assert.strictEqual((yield* Effect.flip(client.update("first", { num })))._tag, "ParseError")
+        assert.strictEqual((yield* Effect.flip(client.update("first", { fleet: num })))._tag, "ParseError")
+        assert.strictEqual((yield* Effect.flip(client.dead("first", { limit: num })))._tag, "ParseError")
+        assert.strictEqual((yield* Effect.flip(client.dead("first", { offset: num })))._tag, "ParseError")
+      }
+      for (const limit of [0, 1001]) {
+        assert.strictEqual((yield* Effect.flip(client.dead("first", { limit })))._tag, "ParseError")
+      }
+      for (const ids of ["ALL", "1", null, undefined, 1, {}, [1], ["1", {}], [["1"]]]) {
+        const asking = [client.redrive("first", ids as "all"), client.discard("first", ids as "all")]
+        for (const asked of asking) assert.strictEqual((yield* Effect.flip(asked))._tag, "ParseError")
       }
       for (const name of ["", ".", "..", "\ud800"]) {
-        const asking: Asked = [client.herd(name), client.update(name, { num: 1 }), Stream.runHead(client.changes(name))]
+        const asking: Asked = [
+          client.herd(name),
+          client.update(name, { num: 1 }),
+          Stream.runHead(client.changes(name)),
+          client.dead(name),
+          client.redrive(name, "all"),
+          client.discard(name, "all")
+        ]
         for (const asked of asking) {
           const error = yield* Effect.flip(asked)
           assert.strictEqual(error._tag, "NotFound")
@@ -196,7 +225,10 @@ describe("HerdClient", () => {
           client.herd("first"),
           client.update("first", { num: 1 }),
           client.metrics,
-          Stream.runHead(client.changes("first"))
+          Stream.runHead(client.changes("first")),
+          client.dead("first"),
+          client.redrive("first", "all"),
+          client.discard("first", "all")
         ]
         for (const asked of asking) assert.instanceOf(yield* Effect.flip(asked), HerdApi.Unauthorized)
       }
@@ -212,7 +244,10 @@ describe("HerdClient", () => {
         outside.herds,
         outside.update("first", { num: 1 }),
         outside.metrics,
-        Stream.runHead(outside.changes("first"))
+        Stream.runHead(outside.changes("first")),
+        outside.dead("first"),
+        outside.redrive("first", "all"),
+        outside.discard("first", "all")
       ]
       for (const asked of asking) assert.instanceOf(yield* Effect.flip(asked), HerdApi.Forbidden)
       const watched = yield* serve({ readOnly: true })
@@ -236,6 +271,85 @@ describe("HerdClient", () => {
       close()
       assert.strictEqual((yield* Effect.flip(client.size))._tag, "RequestError")
       assert.strictEqual((yield* Effect.flip(Stream.runDrain(client.changes("first"))))._tag, "RequestError")
+    }))
+})
+
+describe("HerdClient, of a durable herd", () => {
+  const durable = (options: Parameters<typeof serveDurable>[1] = {}) =>
+    Effect.gen(function*() {
+      const source = makeSource({ fleet: 40 })
+      const served = yield* serveDurable(source, options)
+      return { ...served, source, client: yield* clientOf({ baseUrl: served.url }) }
+    })
+
+  it.scopedLive("lists, redrives and discards its dead letters", () =>
+    Effect.gen(function*() {
+      const { client, herd, kill } = yield* durable()
+      yield* kill("bad 1", "bad 2", "bad 3")
+      yield* herd.resize(0)
+      const [last] = yield* client.dead("mails")
+      assert.instanceOf(last, HerdApi.DeadLetter)
+      assert.include(last, { id: "bad 3", body: "\"bad 3\"", attempts: 1, crashes: 0 })
+      assert.instanceOf(last.diedAt, Date)
+      const ids = (page: HerdClient.Page) =>
+        Effect.map(client.dead("mails", page), (letters) => letters.map(({ id }) => id))
+      assert.deepStrictEqual(yield* ids({ limit: 1 }), ["bad 3"])
+      assert.deepStrictEqual(yield* ids({ limit: undefined, offset: 1 }), ["bad 2", "bad 1"])
+      assert.strictEqual(yield* client.redrive("mails", ["bad 2", "nobody"]), 1)
+      assert.strictEqual(yield* client.discard("mails", ["bad 3"]), 1)
+      assert.deepStrictEqual(yield* ids({}), ["bad 1"])
+      assert.strictEqual(yield* client.redrive("mails", "all"), 1)
+      assert.strictEqual(yield* client.discard("mails", "all"), 0)
+      assert.include(yield* herd.depth, { ready: 2, dead: 0 })
+    }))
+
+  it.scopedLive("sets its fleet size, and tells what its source has", () =>
+    Effect.gen(function*() {
+      const { client, source } = yield* durable()
+      const { source: before } = yield* client.herd("mails")
+      assert.instanceOf(before, HerdApi.SourceState)
+      assert.include(before, { ready: 0, fleet: 40, oldestSeconds: null })
+      for (const fleet of [7, null, 0]) {
+        assert.strictEqual((yield* client.update("mails", { fleet })).source?.fleet, fleet)
+        assert.strictEqual(source.fleet(), fleet)
+      }
+      const none = yield* Effect.flip(client.update("plain", { fleet: 7, num: 3 }))
+      assert.instanceOf(none, HerdApi.InvalidBody)
+      assert.include(none.message, "expected a herd whose source has a fleet size, got \"plain\"")
+      assert.include(yield* Effect.flatten(Stream.runHead(client.changes("mails"))), { name: "mails" })
+    }))
+
+  it.scopedLive("tells what was refused by a typed error", () =>
+    Effect.gen(function*() {
+      const { client, source } = yield* durable()
+      const asking: Asked = [
+        client.dead("plain"),
+        client.redrive("plain", "all"),
+        client.discard("plain", "all")
+      ]
+      for (const asked of asking) {
+        const error = yield* Effect.flip(asked)
+        assert.instanceOf(error, HerdApi.NotFound)
+        assert.match(error.message, /^expected the name of a durable herd, got "plain"/)
+      }
+      const many = Array.from({ length: 10_000 }, String)
+      assert.instanceOf(yield* Effect.flip(client.redrive("mails", many)), HerdApi.BodyTooLarge)
+      yield* source.is("fails")
+      const failing: Asked = [
+        client.dead("mails"),
+        client.redrive("mails", "all"),
+        client.discard("mails", "all"),
+        client.update("mails", { fleet: 1 })
+      ]
+      for (const asked of failing) {
+        const error = yield* Effect.flip(asked)
+        assert.instanceOf(error, HerdApi.SourceFailed)
+        assert.match(error.message, /^expected the test source to .*, got the disk is <b>full<\/b>$/)
+      }
+      assert.notProperty(yield* client.herd("mails"), "source")
+      const watched = yield* durable({ readOnly: true })
+      assert.instanceOf(yield* Effect.flip(watched.client.discard(watched.herd.name, "all")), HerdApi.ReadOnly)
+      assert.deepStrictEqual(yield* watched.client.dead(watched.herd.name), [])
     }))
 })
 

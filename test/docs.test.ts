@@ -206,7 +206,7 @@ describe("the documentation", () => {
     assert.strictEqual(variables.length, 5)
     for (const [, name = ""] of [...options, ...variables]) assert.include(table, `\`${name}\``)
     const tags = Array.from(text("HerdApi.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
-    assert.strictEqual(tags.length, 8)
+    assert.strictEqual(tags.length, 9)
     for (const [, tag = ""] of tags) assert.include(readme, `| \`${tag}\` |`)
     const errors = Array.from(text("HerdError.ts").matchAll(/TaggedError<\w+>\("[\w/]+"\)\(\s*"(\w+)"/g))
     assert.strictEqual(errors.length, 11)

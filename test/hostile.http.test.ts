@@ -225,7 +225,14 @@ describe("HerdClient, given hostile", () => {
               Stream.runDrain(client.changes(hostile)),
               client.update("first", hostile),
               client.update("first", { num: hostile, mode: hostile, paused: hostile }),
-              client.resize(hostile)
+              client.resize(hostile),
+              client.update("first", { fleet: hostile }),
+              client.dead(hostile),
+              client.dead("first", hostile),
+              client.dead("first", { limit: hostile, offset: hostile }),
+              client.redrive(hostile, "all"),
+              client.redrive("first", hostile),
+              client.discard("first", [hostile])
             ]
             for (const effect of asked) {
               const exit = yield* Effect.exit(effect)
@@ -233,7 +240,8 @@ describe("HerdClient, given hostile", () => {
             }
           })
         )
-        for (const path of paths) assert.match(path, /^\/herds?(?:\/[^/.][^/]*(?:\/events)?)?$/)
+        const known = /^\/herds?(?:\/[^/.][^/]*(?:\/events|\/dead(?:\/redrive|\/discard|\?\w+=\d+)?)?)?$/
+        for (const path of paths) assert.match(path, known)
       }),
     20_000
   )

@@ -63,8 +63,11 @@ describe("/openapi.json", () => {
       "PATCH /herd, {\"$ref\":\"#/components/schemas/HerdPatch\"}, 200 400 401 403 413, with the token",
       "GET /herds, 200 400 401 403, with the token",
       "GET /herds/{name}, name in path, 200 400 401 403 404, with the token",
-      "PATCH /herds/{name}, name in path, {\"$ref\":\"#/components/schemas/HerdUpdate\"}, 200 400 401 403 404 413, with the token",
+      "PATCH /herds/{name}, name in path, {\"$ref\":\"#/components/schemas/HerdUpdate\"}, 200 400 401 403 404 413 503, with the token",
       "GET /herds/{name}/events, name in path, history in query, 200 400 401 403 404 503, with the token",
+      "GET /herds/{name}/dead, name in path, limit in query, offset in query, 200 400 401 403 404 503, with the token",
+      "POST /herds/{name}/dead/redrive, name in path, {\"$ref\":\"#/components/schemas/DeadSelection\"}, 200 400 401 403 404 413 503, with the token",
+      "POST /herds/{name}/dead/discard, name in path, {\"$ref\":\"#/components/schemas/DeadSelection\"}, 200 400 401 403 404 413 503, with the token",
       "GET /metrics, 200 400 401 403, with the token",
       "GET /, 200 400 403 404, for all",
       "GET /openapi.json, 200 400 403, for all"

@@ -1,16 +1,20 @@
 import * as Effect from "effect/Effect"
 import * as MetricLabel from "effect/MetricLabel"
+import * as RcRef from "effect/RcRef"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as Herd from "../Herd.ts"
-import { Failed, HerdSample, HerdState, Resized } from "../HerdApi.ts"
+import { Failed, HerdSample, HerdState, Resized, SourceState } from "../HerdApi.ts"
 import * as HerdMetrics from "../HerdMetrics.ts"
 import { changesOf } from "./changes.ts"
 import type { Buckets } from "./quantile.ts"
 import { quantile } from "./quantile.ts"
 import { Round } from "./round.ts"
+import type { Figures } from "./sourceWatch.ts"
+import { SourceWatch } from "./sourceWatch.ts"
 import { SteadyTime } from "./steadyTime.ts"
+import { isStored } from "./stored.ts"
 
 /** A herd that changes is sampled this often, and the samples of about five minutes are kept. */
 const SAMPLE_MILLIS = 1_000
@@ -32,17 +36,22 @@ interface Sample {
 
 /**
  * What the routes tell of one herd. It takes samples while the herd changes, so that a dashboard has a past to show when it
- * opens; for a herd that rests no timer runs.
+ * opens; for a herd that rests no timer runs, but for a durable one while somebody hears its events.
  *
  * @internal
  */
 export class Monitor {
   readonly herd: Herd.Control
+  /** Of a durable herd. */
+  private readonly source: SourceWatch | undefined
+  /** Looks at the source, for as long as somebody hears the events. */
+  private watching: RcRef.RcRef<void> | undefined
   private readonly labels: ReadonlyArray<MetricLabel.MetricLabel>
   private readonly samples: Array<Sample> = []
   private readonly start: Buckets
   /** Comes round when the herd has changed, and not too often. */
   private readonly beat = new Round()
+  private readonly pace = Effect.unsafeMakeSemaphore(1)
   private ended = false
   /** What is compared to other times, where what is told is the time of day. */
   private readonly time = new SteadyTime()
@@ -51,41 +60,58 @@ export class Monitor {
 
   static make(herd: Herd.Control): Effect.Effect<Monitor, never, Scope.Scope> {
     return Effect.gen(function*() {
-      const monitor = new Monitor(herd)
+      const source = isStored(herd) ? new SourceWatch(herd, yield* Effect.scope) : undefined
+      const monitor = new Monitor(herd, source)
+      if (source !== undefined) monitor.watching = yield* RcRef.make({ acquire: source.watch(monitor.nextBeat) })
       yield* Effect.forkScoped(monitor.sampling)
       yield* Effect.forkScoped(Effect.ensuring(monitor.beating, monitor.end))
       return monitor
     })
   }
 
-  private constructor(herd: Herd.Control) {
+  private constructor(herd: Herd.Control, source: SourceWatch | undefined) {
     this.herd = herd
+    this.source = source
     this.labels = [MetricLabel.make("herd", herd.name)]
     this.start = this.buckets()
   }
 
-  readonly state: Effect.Effect<HerdState> = Effect.clockWith((clock) =>
-    Effect.zipWith(this.herd.state, this.herd.history, (state, { failures, resizes }) =>
-      HerdState.make({
-        ...state,
-        at: new Date(),
-        maxSize: this.herd.maxSize,
-        attemptSeconds: this.attemptSeconds(this.buckets(), this.time.read(clock)),
-        resizes: resizes.map((resized) => Resized.make(resized, trusted)),
-        failures: failures.map((failed) => Failed.make(failed, trusted))
-      }, trusted))
-  )
+  readonly state: Effect.Effect<HerdState> = Effect.suspend(() => this.source?.figures ?? Effect.succeed(undefined))
+    .pipe(
+      Effect.flatMap((figures) =>
+        Effect.clockWith((clock) =>
+          Effect.zipWith(this.herd.state, this.herd.history, (state, { failures, resizes }) =>
+            HerdState.make({
+              ...state,
+              at: new Date(),
+              maxSize: this.herd.maxSize,
+              attemptSeconds: this.attemptSeconds(this.buckets(), this.time.read(clock)),
+              resizes: resizes.map((resized) => Resized.make(resized, trusted)),
+              failures: failures.map((failed) => Failed.make(failed, trusted)),
+              ...(figures && { source: sourceStateOf(figures, clock.unsafeCurrentTimeMillis()) })
+            }, trusted))
+        )
+      )
+    )
+
+  /** To be run when something in the source was changed by way of the routes. */
+  readonly forget: Effect.Effect<void> = Effect.suspend(() => this.source?.forget ?? Effect.void)
 
   /**
-   * Server-sent events: the past, if it is asked for, and the state at once, when it changes, and as a heartbeat. They end with
+   * Server-sent events: the past, if it is asked for, and the state at once, when it or the source changes, and as a heartbeat. They end with
    * the monitor's scope, since a server waits for its responses before it closes, and with the herd's.
    */
   events(history: boolean): Stream.Stream<Uint8Array> {
     const changes = changesOf({ turn: this.beat, state: () => {}, stopped: () => this.ended })
     const heartbeat = Stream.drop(Stream.tick(HEARTBEAT), 1)
-    const states = Stream.mapEffect(Stream.merge(changes, heartbeat, { haltStrategy: "left" }), () => this.event)
+    const told = Stream.mapEffect(Stream.merge(changes, heartbeat, { haltStrategy: "left" }), () => this.event)
+    const states = Stream.unwrapScoped(Effect.as(this.watched, told))
     return history ? Stream.concat(Stream.fromEffect(this.past), states) : states
   }
+
+  private readonly watched: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() =>
+    this.watching === undefined || this.ended ? Effect.void : RcRef.get(this.watching)
+  )
 
   /** Made once for all who hear it at the same time. */
   private readonly event: Effect.Effect<Uint8Array> = Effect.clockWith((clock) => {
@@ -103,22 +129,22 @@ export class Monitor {
     encode(`event: history\ndata: [${this.samples.map(({ text }) => text).join(",")}]\n\n`)
   )
 
-  /** Each beat is for a change; who is late for it hears the latest. */
-  private readonly beating = this.afterChanges(BEAT_MILLIS, () => this.beat.next())
+  /** Each beat is for a change of the herd or of its source; who is late for it hears the latest. */
+  private readonly nextBeat: Effect.Effect<void> = this.pace.withPermits(1)(
+    Effect.zipRight(Effect.sync(() => this.beat.next()), Effect.sleep(BEAT_MILLIS))
+  )
 
-  private readonly sampling = this.afterChanges(SAMPLE_MILLIS, (state, at) => this.sample(state, at))
+  private readonly beating = this.afterChanges(() => this.nextBeat)
 
-  /** At once after a change, and then not for so long: of changes meanwhile the latest counts. */
-  private afterChanges(rest: number, call: (state: Herd.HerdState, at: number) => void): Effect.Effect<void> {
-    return Effect.suspend(() =>
-      Stream.runForEach(
-        this.herd.changes,
-        (state) =>
-          Effect.clockWith((clock) =>
-            Effect.zipRight(Effect.sync(() => call(state, this.time.read(clock))), Effect.sleep(rest))
-          )
-      )
+  private readonly sampling = this.afterChanges((state) =>
+    Effect.clockWith((clock) =>
+      Effect.zipRight(Effect.sync(() => this.sample(state, this.time.read(clock))), Effect.sleep(SAMPLE_MILLIS))
     )
+  )
+
+  /** Runs it at once after a change, again and again: of changes meanwhile the latest counts. */
+  private afterChanges(run: (state: Herd.HerdState) => Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.suspend(() => Stream.runForEach(this.herd.changes, run))
   }
 
   private readonly end: Effect.Effect<void> = Effect.sync(() => {
@@ -151,6 +177,13 @@ export class Monitor {
     }
     return { bounds, counts }
   }
+}
+
+const sourceStateOf = ({ depth, fleet }: Figures, now: number): SourceState => {
+  const { dead, delayed, held, oldestAt, ready } = depth
+  // A clock of the source's may be ahead.
+  const oldestSeconds = oldestAt === undefined ? null : Math.max(0, now - oldestAt) / 1_000
+  return SourceState.make({ ready, delayed, held, dead, oldestSeconds, ...(fleet !== undefined && { fleet }) }, trusted)
 }
 
 /** What a herd says of itself is right: to check it costs ten times as much as to send it. */

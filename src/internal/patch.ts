@@ -1,13 +1,17 @@
-import type * as HttpServerRequest from "@effect/platform/HttpServerRequest"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Herd from "../Herd.ts"
-import { BodyTooLarge, HerdSize, InvalidBody, ReadOnly, SizeRefused } from "../HerdApi.ts"
-import { readBody } from "./body.ts"
+import type { SourceFailed } from "../HerdApi.ts"
+import { HerdSize, InvalidBody, SizeRefused } from "../HerdApi.ts"
+import { InvalidSize } from "../HerdError.ts"
+import type { Fleet } from "../HerdSource.ts"
+import type { Fields, Request, Unreadable } from "./command.ts"
+import { readCommand } from "./command.ts"
+import { sourceFailed } from "./deadLetters.ts"
 import { show } from "./show.ts"
+import { isStored } from "./stored.ts"
 
-type Request = HttpServerRequest.HttpServerRequest
-type Refused = InvalidBody | SizeRefused | BodyTooLarge | ReadOnly
+type Refused = Unreadable | SizeRefused
 
 /**
  * `{"num": 10}` sets the size, and the answer says what has come of it.
@@ -29,7 +33,8 @@ export const resizeBy = (
   })
 
 /**
- * `{"num": 10, "mode": "interrupt", "paused": false}`, or some of it. Nothing is changed unless all of it can be.
+ * `{"num": 10, "mode": "interrupt", "paused": false, "fleet": 40}`, or some of it. Nothing is changed unless all of it can be. Says
+ * whether the source was told something.
  *
  * @internal
  */
@@ -37,55 +42,41 @@ export const updateBy = (
   request: Request,
   herd: Herd.Control,
   options: { readonly readOnly: boolean }
-): Effect.Effect<void, Refused> =>
+): Effect.Effect<boolean, Refused | SourceFailed> =>
   Effect.gen(function*() {
     const body = yield* readPatch(request, herd, options)
     const before = yield* herd.size
-    const { mode, num, paused } = body
+    const { fleet, mode, num, paused } = body
     const refuse = (expected: string, given: unknown) =>
       new InvalidBody({ num: before, msg: `expected ${expected}, got ${show(given)}` })
-    if (num === undefined && paused === undefined) return yield* refuse("num or paused", body)
+    if (num === undefined && paused === undefined && fleet === undefined) {
+      return yield* refuse(Option.isSome(fleetOf(herd)) ? "num, paused or fleet" : "num or paused", body)
+    }
     if (paused !== undefined && typeof paused !== "boolean") return yield* refuse("paused to be a boolean", paused)
     if (mode !== undefined && mode !== "graceful" && mode !== "interrupt") {
       return yield* refuse("mode to be \"graceful\" or \"interrupt\"", mode)
     }
     if (mode !== undefined && num === undefined) return yield* refuse("mode together with num", body)
-    if (num !== undefined) yield* resize(herd, yield* sizeIn(body, before), mode)
+    const size = num === undefined ? undefined : yield* sizeIn(body, before)
+    if (fleet !== undefined) {
+      const resizeFleet = yield* fleetIn(herd, fleet, before)
+      // The source is told first, since it can fail; so the size has to be one that the herd won't refuse then.
+      if (size !== undefined && size > herd.maxSize) yield* tooLarge(herd, size, before)
+      yield* resizeFleet
+    }
+    if (size !== undefined) yield* resize(herd, size, mode)
     if (paused !== undefined) yield* paused ? herd.pause : herd.resume
+    return fleet !== undefined
   })
 
-const readPatch = (
-  request: Request,
-  herd: Herd.Control,
-  { readOnly }: { readonly readOnly: boolean }
-): Effect.Effect<Readonly<Record<string, unknown>>, Refused> =>
-  Effect.gen(function*() {
-    if (readOnly) {
-      return yield* new ReadOnly({
-        num: yield* herd.size,
-        msg: "expected a request that changes nothing, got PATCH: these routes are read-only"
-      })
-    }
-    const refuse = (expected: string, given: string) =>
-      Effect.flatMap(herd.size, (num) => new InvalidBody({ num, msg: `expected ${expected}, got ${given}` }))
-    const body = yield* Effect.catchAll(readBody(request), (error) => refuse("a body", error.message))
-    if (Option.isNone(body)) {
-      return yield* new BodyTooLarge({ num: yield* herd.size, msg: "expected a body of at most 4096 bytes, got more" })
-    }
-    const example = "a JSON object like {\"num\": 10}"
-    const given = body.value === "" ? "an empty body" : "something that is not JSON"
-    const value = yield* Effect.catchAll(
-      Effect.try((): unknown => JSON.parse(body.value)),
-      () => refuse(example, given)
-    )
-    return isObject(value) ? value : yield* refuse(example, show(value))
-  })
+/** The longest body that is read. */
+const MAX = 4096
 
-const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
+const readPatch = (request: Request, herd: Herd.Control, { readOnly }: { readonly readOnly: boolean }) =>
+  readCommand(request, herd, { readOnly, max: MAX, example: "{\"num\": 10}" })
 
 const sizeIn = (
-  body: Readonly<Record<string, unknown>>,
+  body: Fields,
   before: number
 ): Effect.Effect<number, InvalidBody | SizeRefused> => {
   const num = Object.hasOwn(body, "num") ? body["num"] : undefined
@@ -99,3 +90,30 @@ const sizeIn = (
 
 const resize = (herd: Herd.Control, num: number, mode?: "graceful" | "interrupt"): Effect.Effect<void, SizeRefused> =>
   Effect.mapError(herd.resize(num, { mode }), ({ message, size }) => new SizeRefused({ num: size, msg: message }))
+
+const tooLarge = ({ maxSize, name: herd }: Herd.Control, given: number, size: number): SizeRefused =>
+  new SizeRefused({ num: size, msg: new InvalidSize({ herd, given: show(given), size, maxSize }).message })
+
+const fleetOf = (herd: Herd.Control): Option.Option<Fleet> => isStored(herd) ? herd.fleet : Option.none()
+
+const fleetIn = (
+  herd: Herd.Control,
+  fleet: unknown,
+  before: number
+): Effect.Effect<Effect.Effect<void, SourceFailed>, InvalidBody> => {
+  const refuse = (expected: string, given: string) =>
+    new InvalidBody({ num: before, msg: `expected ${expected}, got ${given}` })
+  if (fleet !== null && !isFleetSize(fleet)) {
+    return refuse("fleet to be an integer from 0, or null for no bound", show(fleet))
+  }
+  return Option.match(fleetOf(herd), {
+    onNone: () => {
+      const why = isStored(herd) ? "whose source has none" : "which is not durable"
+      return refuse("a herd whose source has a fleet size", `${show(herd.name)}, ${why}`)
+    },
+    onSome: ({ resize }) => Effect.succeed(Effect.mapError(resize(Option.fromNullable(fleet)), sourceFailed))
+  })
+}
+
+const isFleetSize = (value: unknown): value is number =>
+  typeof value === "number" && Number.isSafeInteger(value) && value >= 0

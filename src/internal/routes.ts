@@ -8,13 +8,17 @@ import type * as Herd from "../Herd.ts"
 import { HerdApi, HerdSize, NotFound } from "../HerdApi.ts"
 import type { Access } from "./access.ts"
 import { authorization, guarded } from "./access.ts"
+import type { Request } from "./command.ts"
 import { page } from "./dashboard.ts"
+import { listDead, settleDead } from "./deadLetters.ts"
 import { EventStreams } from "./eventStreams.ts"
 import { fallback } from "./fallback.ts"
 import { Monitor } from "./monitor.ts"
 import { resizeBy, updateBy } from "./patch.ts"
 import { scrape } from "./prometheus.ts"
 import { show } from "./show.ts"
+import type { StoredControl } from "./stored.ts"
+import { isStored } from "./stored.ts"
 
 /** What the routes are made with: every option present and in its bounds. */
 export interface Settings extends Access {
@@ -46,6 +50,7 @@ export const routes = (
     const handlers = Layer.mergeAll(
       herdHandlers(api, monitors[0], settings),
       herdsHandlers(api, monitors, settings),
+      deadHandlers(api, monitors, settings),
       metricsHandlers(api),
       pagesHandlers(api, settings)
     )
@@ -82,28 +87,38 @@ const herdHandlers = (api: Api, { herd }: Monitor, settings: Settings) =>
       .handle("get", () => Effect.map(herd.size, (num) => new HerdSize({ num, msg: "success" })))
       .handleRaw("resize", ({ request }) => resizeBy(request, herd, settings)))
 
+/** Finds the herd that a path names. */
+const named = (
+  monitors: ReadonlyArray<Monitor>,
+  { name }: { readonly name: string }
+): Effect.Effect<Monitor, NotFound> => {
+  const found = monitors.find(({ herd }) => herd.name === name)
+  if (found !== undefined) return Effect.succeed(found)
+  const names = monitors.map(({ herd }) => show(herd.name)).join(", ")
+  return new NotFound({ msg: `expected the name of a herd, one of ${names}, got ${show(name)}` })
+}
+
 const herdsHandlers = (
   api: Api,
   monitors: ReadonlyArray<Monitor>,
   settings: Settings
 ) => {
-  const named = ({ name }: { readonly name: string }): Effect.Effect<Monitor, NotFound> => {
-    const found = monitors.find(({ herd }) => herd.name === name)
-    if (found !== undefined) return Effect.succeed(found)
-    const names = monitors.map(({ herd }) => show(herd.name)).join(", ")
-    return new NotFound({ msg: `expected the name of a herd, one of ${names}, got ${show(name)}` })
-  }
   const streams = new EventStreams(settings.maxEventStreams)
   return HttpApiBuilder.group(api, "herds", (handlers) =>
     handlers
-      .handle("list", () => Effect.forEach(monitors, ({ state }) => state))
-      .handle("get", ({ path }) => Effect.flatMap(named(path), ({ state }) => state))
+      .handle("list", () => Effect.forEach(monitors, ({ state }) => state, { concurrency: "unbounded" }))
+      .handle("get", ({ path }) => Effect.flatMap(named(monitors, path), ({ state }) => state))
       .handleRaw("update", ({ path, request }) =>
-        Effect.flatMap(named(path), ({ herd, state }) =>
-          Effect.zipRight(updateBy(request, herd, settings), state)))
+        Effect.flatMap(named(monitors, path), ({ forget, herd, state }) =>
+          updateBy(request, herd, settings).pipe(
+            Effect.tap((toldSource) =>
+              toldSource ? forget : Effect.void
+            ),
+            Effect.zipRight(state)
+          )))
       .handle("events", ({ path, request, urlParams }) =>
         Effect.map(
-          Effect.zipLeft(named(path), streams.open(request)),
+          Effect.zipLeft(named(monitors, path), streams.open(request)),
           (monitor) =>
             HttpServerResponse.stream(monitor.events(urlParams.history === "true"), {
               contentType: "text/event-stream",
@@ -111,6 +126,33 @@ const herdsHandlers = (
               headers: { connection: "close", "x-accel-buffering": "no" }
             })
         )))
+}
+
+const deadHandlers = (
+  api: Api,
+  monitors: ReadonlyArray<Monitor>,
+  settings: Settings
+) => {
+  const durable = (path: { readonly name: string }) =>
+    Effect.flatMap(named(monitors, path), ({ forget, herd }): Effect.Effect<Durable, NotFound> =>
+      isStored(herd)
+        ? Effect.succeed({ forget, herd })
+        : new NotFound({ msg: `expected the name of a durable herd, got ${show(herd.name)}, which is not durable` }))
+  const settle = (path: { readonly name: string }, request: Request, how: "redrive" | "discard") =>
+    Effect.flatMap(
+      durable(path),
+      ({ forget, herd }) => Effect.zipLeft(settleDead(request, herd, how, settings), forget)
+    )
+  return HttpApiBuilder.group(api, "dead", (handlers) =>
+    handlers
+      .handle("list", ({ path, urlParams }) => Effect.flatMap(durable(path), ({ herd }) => listDead(herd, urlParams)))
+      .handleRaw("redrive", ({ path, request }) => settle(path, request, "redrive"))
+      .handleRaw("discard", ({ path, request }) => settle(path, request, "discard")))
+}
+
+interface Durable {
+  readonly herd: StoredControl
+  readonly forget: Effect.Effect<void>
 }
 
 const metricsHandlers = (api: Api) =>
