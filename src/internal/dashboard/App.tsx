@@ -2,10 +2,13 @@
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Update } from "./connection.ts"
 import { fetchHerds, readEvents, Refused, setToken, updateHerd } from "./connection.ts"
-import { Controls, Dialog } from "./Controls.tsx"
+import { Controls } from "./Controls.tsx"
+import { DeadLetters } from "./DeadLetters.tsx"
+import { Dialog } from "./Dialog.tsx"
+import { Fleet } from "./Fleet.tsx"
 import * as format from "./format.ts"
 import { Herd } from "./Herd.tsx"
-import type { Point, State } from "./model.ts"
+import type { Point, Source, State } from "./model.ts"
 import { append, conditionOf, pointOf } from "./model.ts"
 
 type Connection = "connecting" | "live" | "reconnecting"
@@ -28,6 +31,8 @@ export const App = ({ asksToken, readOnly }: {
   const [herds, setHerds] = useState<ReadonlyArray<State>>([])
   const [name, setName] = useState(() => new URLSearchParams(location.hash.slice(1)).get("herd"))
   const [state, setState] = useState<State>()
+  /** What the source told last, which need not be able to tell it now. */
+  const [source, setSource] = useState<Source>()
   const [points, setPoints] = useState<ReadonlyArray<Point>>([])
   const [login, setLogin] = useState(asksToken ? "These herds are shown to those who have the token." : undefined)
   const [said, say] = useState<{ readonly text: string; readonly bad: boolean }>()
@@ -105,6 +110,10 @@ export const App = ({ asksToken, readOnly }: {
   }, [state, connection])
 
   useEffect(() => {
+    if (state?.source !== undefined || state === undefined) setSource(state?.source)
+  }, [state])
+
+  useEffect(() => {
     if (said === undefined) return
     const timer = setTimeout(() => say(undefined), SAID_MILLIS)
     return () => clearTimeout(timer)
@@ -122,9 +131,13 @@ export const App = ({ asksToken, readOnly }: {
       // Unless another herd is looked at by now, or an event came first.
       setState((before) => before?.name === after.name && before.at <= after.at ? after : before)
     } catch (error) {
-      if (error instanceof Refused && error.status === 401) setLogin(error.message)
-      say({ text: `Nothing was changed: ${error instanceof Error ? error.message : String(error)}`, bad: true })
+      complain("Nothing was changed", error)
     }
+  }
+
+  const complain = (what: string, error: unknown) => {
+    if (error instanceof Refused && error.status === 401) setLogin(error.message)
+    say({ text: `${what}: ${error instanceof Error ? error.message : String(error)}`, bad: true })
   }
 
   return (
@@ -146,7 +159,7 @@ export const App = ({ asksToken, readOnly }: {
             >
               <b>{herd.name}</b>
               <span>
-                {format.count(herd.running)} of {format.count(herd.size)} running, {format.count(herd.queued)} queued
+                {format.count(herd.running)} of {format.count(herd.size)} running, {waiting(herd)}
               </span>
             </button>
           ))}
@@ -171,7 +184,28 @@ export const App = ({ asksToken, readOnly }: {
                 onUpdate={(change) => update(state.name, change)}
               />
             )}
-            <Herd state={state} points={points} theme={theme} />
+            {!readOnly && source?.fleet !== undefined && (
+              <Fleet
+                key={`fleet of ${state.name}`}
+                fleet={source.fleet}
+                disabled={connection !== "live" || state.source === undefined}
+                onUpdate={(change) => update(state.name, change)}
+              />
+            )}
+            <Herd state={state} source={source} points={points} theme={theme}>
+              {source !== undefined && (
+                <DeadLetters
+                  key={state.name}
+                  name={state.name}
+                  dead={source.dead}
+                  now={points.at(-1)?.time ?? Date.parse(state.at) / 1_000}
+                  readOnly={readOnly}
+                  disabled={connection !== "live"}
+                  onDone={(text) => say({ text, bad: false })}
+                  onFailed={complain}
+                />
+              )}
+            </Herd>
           </>
         )}
         {state === undefined && login === undefined && <p class="hint empty">Waiting for the server …</p>}
@@ -190,8 +224,17 @@ export const App = ({ asksToken, readOnly }: {
   )
 }
 
-const describe = ({ name, paused, size }: State, change: Update): string =>
-  change.paused === undefined ? `${name}: the size is ${size}` : `${name}: ${paused ? "paused" : "resumed"}`
+const describe = ({ name, paused, size, source }: State, change: Update): string => {
+  if (change.fleet !== undefined) {
+    // What was asked for, if the source does not tell.
+    const { fleet } = source ?? change
+    return `${name}: ${fleet === null ? "the fleet size has no limit" : `the fleet size is ${fleet}`}`
+  }
+  return change.paused === undefined ? `${name}: the size is ${size}` : `${name}: ${paused ? "paused" : "resumed"}`
+}
+
+const waiting = ({ queued, source }: State): string =>
+  source === undefined ? `${format.count(queued)} queued` : `${format.count(source.ready)} ready`
 
 const Login = ({ message, onToken }: {
   readonly message: string

@@ -1,7 +1,7 @@
 /** Size and pause: what an operator may change. */
-import type { JSX } from "preact"
 import { useEffect, useRef, useState } from "preact/hooks"
 import type { Update } from "./connection.ts"
+import { Dialog } from "./Dialog.tsx"
 import * as format from "./format.ts"
 import type { State } from "./model.ts"
 import { doubt, sliderEnd } from "./model.ts"
@@ -145,31 +145,4 @@ const useSliderEnd = (name: string, size: number, maxSize: number): number => {
     if (end !== kept.end || name !== kept.name) setKept({ name, end })
   })
   return end
-}
-
-/** The browser's own modal dialog: focus stays in it, Escape cancels it. */
-export const Dialog = ({ children, onCancel, title }: {
-  readonly title: string
-  readonly onCancel?: () => void
-  readonly children: JSX.Element | ReadonlyArray<JSX.Element>
-}) => {
-  const dialog = useRef<HTMLDialogElement>(null)
-  useEffect(() => {
-    dialog.current?.showModal()
-  }, [])
-  return (
-    <dialog
-      ref={dialog}
-      aria-labelledby="dialog"
-      onCancel={(event) => {
-        event.preventDefault()
-        onCancel?.()
-      }}
-      // A browser closes it at the second Escape, whatever it is told.
-      onClose={() => onCancel === undefined ? dialog.current?.showModal() : onCancel()}
-    >
-      <h2 id="dialog">{title}</h2>
-      {children}
-    </dialog>
-  )
 }

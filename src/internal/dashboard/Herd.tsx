@@ -1,20 +1,27 @@
 /** All there is to see of one herd. */
 import type { JSX } from "preact"
+import { Card } from "./Card.tsx"
 import { Chart } from "./Chart.tsx"
 import * as format from "./format.ts"
-import type { Point, Rates, State } from "./model.ts"
-import { ratesAt, timeLeft } from "./model.ts"
+import type { Point, Rates, Source, State } from "./model.ts"
+import { ratesAt, timeLeft, unitsLeft } from "./model.ts"
+import { Stored } from "./Stored.tsx"
 
-export const Herd = ({ points, state, theme }: {
+export const Herd = ({ children, points, source, state, theme }: {
   readonly state: State
+  /** What the source of a durable herd told last. */
+  readonly source: Source | undefined
   readonly points: ReadonlyArray<Point>
   readonly theme: string
+  /** What comes between the charts and the past. */
+  readonly children: JSX.Element | false
 }) => {
   const rates = points.map((_, i) => ratesAt(points, i))
   const times = points.map(({ time }) => time)
   return (
     <>
       <Cards state={state} rates={rates.at(-1) ?? { success: 0, retry: 0, failure: 0 }} />
+      {source !== undefined && <Stored state={state} source={source} now={times.at(-1)} />}
       <section class="charts" aria-label="The last minutes">
         <Chart
           title="Throughput"
@@ -70,6 +77,7 @@ export const Herd = ({ points, state, theme }: {
           ]}
         />
       </section>
+      {children}
       <section class="past">
         <Resizes state={state} />
         <Failures state={state} />
@@ -122,32 +130,11 @@ const Cards = ({ rates, state }: { readonly state: State; readonly rates: Rates 
       <Card
         name="Time left"
         value={left === null ? "–" : format.duration(left)}
-        note={`for ${format.count(queued + retrying + running)} units`}
+        note={`for ${format.count(unitsLeft(state))} units${state.source === undefined ? "" : ", by this process"}`}
       />
     </dl>
   )
 }
-
-const Card = ({ children, name, note, tone = "", unit = "", value }: {
-  readonly name: string
-  readonly value: string
-  readonly unit?: string
-  readonly note: string
-  readonly tone?: string
-  readonly children?: JSX.Element
-}) => (
-  <div class={`panel card ${tone}`}>
-    <dt>{name}</dt>
-    <dd>
-      <b>
-        {value}
-        {unit !== "" && <small>{unit}</small>}
-      </b>
-      {children}
-      <span class="hint">{note}</span>
-    </dd>
-  </div>
-)
 
 // ------------------------------------------------------------------------------------------------------ the past
 

@@ -1,6 +1,6 @@
 /** Requests to the routes that served this page, with the token if there is one. */
 import { createParser } from "eventsource-parser"
-import type { Sample, State } from "./model.ts"
+import type { Letter, Sample, State } from "./model.ts"
 
 /** Where the routes are: beside the page, whatever prefix or proxy is in front of them. */
 const base = location.pathname.replace(/\/+$/, "")
@@ -48,14 +48,48 @@ export interface Update {
   readonly num?: number
   readonly mode?: "graceful" | "interrupt"
   readonly paused?: boolean
+  readonly fleet?: number | null
 }
 
 export const updateHerd = async (name: string, update: Update): Promise<State> =>
-  (await request(`/herds/${encodeURIComponent(name)}`, {
-    method: "PATCH",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify(update)
-  })).json()
+  (await request(`/herds/${encodeURIComponent(name)}`, json("PATCH", update))).json()
+
+const json = (method: string, body: object): RequestInit => ({
+  method,
+  headers: { "content-type": "application/json" },
+  body: JSON.stringify(body)
+})
+
+/** The server tells of so many dead letters at once. */
+const MOST = 1_000
+
+/** So many dead letters, if there are, the last buried first. */
+export const fetchDead = async (name: string, { count, signal }: {
+  readonly count: number
+  readonly signal: AbortSignal
+}): Promise<ReadonlyArray<Letter>> => {
+  // By their ids, since those that come in meanwhile move the others on.
+  const letters = new Map<string, Letter>()
+  for (let offset = 0; offset < count; offset += MOST) {
+    const limit = Math.min(MOST, count - offset)
+    const path = `/herds/${encodeURIComponent(name)}/dead?limit=${limit}&offset=${offset}`
+    const some: ReadonlyArray<Letter> = await (await request(path, { signal })).json()
+    for (const letter of some) letters.set(letter.id, letter)
+    if (some.length < limit) break
+  }
+  return Array.from(letters.values())
+}
+
+/** How many dead letters were redriven or discarded. */
+export const settleDead = async (
+  name: string,
+  how: "redrive" | "discard",
+  ids: ReadonlyArray<string> | "all"
+): Promise<number> => {
+  const answer: { readonly count: number } =
+    await (await request(`/herds/${encodeURIComponent(name)}/dead/${how}`, json("POST", { ids }))).json()
+  return answer.count
+}
 
 /** The server tells the state every 10 s; who hears nothing for so long has lost it. */
 const SILENCE_MILLIS = 25_000

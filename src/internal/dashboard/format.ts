@@ -34,3 +34,11 @@ const trim = (n: number, digits: number) => n.toFixed(digits).replace(/\.0$/, ""
 const clock = new Intl.DateTimeFormat("en-GB", { timeStyle: "medium" })
 
 export const time = (at: string | number): string => clock.format(new Date(at))
+
+const exact = new Intl.DateTimeFormat("en-GB", { dateStyle: "full", timeStyle: "long" })
+
+/** To the second, with the day and the time zone. */
+export const instant = (at: string): string => exact.format(new Date(at))
+
+/** How long ago that was. */
+export const ago = (seconds: number): string => seconds < 1 ? "just now" : `${duration(seconds)} ago`

@@ -1,8 +1,10 @@
 /** What the page knows of a herd, and what it works out of that. Nothing here touches the document. */
-import type { HerdSample, HerdState } from "../../HerdApi.ts"
+import type { DeadLetter, HerdSample, HerdState, SourceState } from "../../HerdApi.ts"
 
 export type State = typeof HerdState.Encoded
 export type Sample = typeof HerdSample.Encoded
+export type Source = typeof SourceState.Encoded
+export type Letter = typeof DeadLetter.Encoded
 
 /** A herd at an instant, by the server's clock. */
 export interface Point {
@@ -106,21 +108,36 @@ export const ratesAt = (points: ReadonlyArray<Point>, index: number): Rates => {
   }
 }
 
-/** Seconds until what is in the herd has settled; `null` with nothing in it, `Infinity` if nothing settles. */
-export const timeLeft = ({ queued, retrying, running }: State, { failure, success }: Rates): number | null => {
-  const left = queued + retrying + running
+/** What is in the herd, and what there is for it to claim. */
+export const unitsLeft = ({ queued, retrying, running, source }: State): number =>
+  queued + retrying + running + (source?.ready ?? 0)
+
+/** Seconds until that has settled; `null` without any, `Infinity` if nothing settles. */
+export const timeLeft = (state: State, { failure, success }: Rates): number | null => {
+  const left = unitsLeft(state)
   return left === 0 ? null : left / (success + failure)
 }
 
 export type Condition = "working" | "idle" | "paused" | "holding" | "closing" | "closed" | "drained"
 
 /** What the herd is doing, in a word. */
-export const conditionOf = ({ closed, drained, paused, queued, retrying, running, size }: State): Condition => {
+export const conditionOf = ({ closed, drained, paused, queued, retrying, running, size, source }: State): Condition => {
   if (drained) return "drained"
   if (paused) return "paused"
   if (size === 0 && queued > 0) return "holding"
+  // What is ready in the source is there for others, too.
+  if (!closed && running === 0 && (size === 0 || source?.fleet === 0) && (source?.ready ?? 0) > 0) return "holding"
   if (running + queued + retrying > 0) return closed ? "closing" : "working"
   return closed ? "closed" : "idle"
+}
+
+/** The longest text that is shown as it is. */
+const LONGEST_LINE = 160
+
+/** Its first line, or the beginning of that. */
+export const headOf = (text: string): string => {
+  const [line = ""] = text.split("\n", 1)
+  return line.length > LONGEST_LINE ? line.slice(0, LONGEST_LINE).replace(/[\ud800-\udbff]$/, "") : line
 }
 
 /** Does such a resize deserve a second thought? Why, if so. */
