@@ -37,7 +37,6 @@ export const makeSource = (options: { readonly fleet?: number | null } = {}) => 
   const wrap = (queue: HerdSource.Queue): HerdSource.Queue => ({
     ...queue,
     depth: Effect.suspend(() => {
-      depths++
       const told = moody("count units", queue.depth)
       return mood === "lies" ? Effect.map(told, (depth) => ({ ...depth, ready: NaN })) : told
     }),
@@ -56,7 +55,14 @@ export const makeSource = (options: { readonly fleet?: number | null } = {}) => 
   })
   return {
     layer,
-    /** How often it was asked how many units it has. */
+    /** The herd, which counts how often it is asked how many units its source has; what it asks by itself does not count. */
+    counting: <In>(herd: DurableHerd.DurableHerd<In>): DurableHerd.DurableHerd<In> => ({
+      ...herd,
+      depth: Effect.suspend(() => {
+        depths++
+        return herd.depth
+      })
+    }),
     depths: () => depths,
     fleet: () => Option.getOrNull(fleet),
     is: (next: Mood) =>
@@ -84,7 +90,7 @@ export const serve = (source: TestSource, options: Options & { readonly size?: n
           process: (body) => body.startsWith("bad") ? Effect.die(new Error(`${body} is refused`)) : Effect.never,
           size,
           maxSize: 100
-        }),
+        }).pipe(Layer.map((context) => Context.make(Mails, source.counting(Context.get(context, Mails))))),
         Herd.layer(Plain, { process: Effect.succeed<number>, size: 2 })
       ),
       source.layer
