@@ -122,6 +122,7 @@ describe("the state of a durable herd", () => {
       const source = makeSource()
       const { herd, url } = yield* serve(source)
       yield* source.is("hangs")
+      const began = performance.now()
       for (const path of ["/herds", "/herds/mails", "/herds/mails"]) {
         const { json, status } = yield* ask(`${url}${path}`)
         assert.strictEqual(status, 200)
@@ -129,7 +130,9 @@ describe("the state of a durable herd", () => {
       }
       yield* patch(url, "{\"paused\":true}")
       assert.isTrue((yield* herd.state).paused)
+      // One question, for which all together have waited a second.
       assert.strictEqual(source.depths(), 1)
+      assert.isBelow(performance.now() - began, 5_000)
     })
   )
 })

@@ -245,6 +245,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard of a durable herd
           yield* Effect.promise(() => number.fill(text))
           assert.isTrue(yield* Effect.promise(() => button.isDisabled()), text)
         }
+        yield* Effect.promise(() => number.fill("9"))
         const limitless = page.getByRole("checkbox", { name: "no limit" })
         yield* Effect.promise(() => limitless.check())
         assert.isTrue(yield* Effect.promise(() => number.isDisabled()))
@@ -327,6 +328,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard of a durable herd
         yield* visit
         yield* expand(page)
         yield* lists(page, "bad 1")
+        yield* Effect.promise(() => page.getByRole("region", { name: "Dead letters" }).waitFor())
         const cells = yield* Effect.promise(() => row(page, "bad 1").locator("td").allInnerTexts())
         assert.deepStrictEqual(cells.slice(0, 2), ["1", "0"])
         assert.match(cells[2] ?? "", /^(just now|\d\S* m?s ago)$/)
