@@ -11,7 +11,8 @@
  * - Units of a process that has died are ready again when their leases have run out, up to a quarter of a lease later, and at most 10 s.
  * - `fleet` is BullMQ's global concurrency.
  * - What another program does to the queue (pause it, drain it, limit its rate) does to the herd what it does to BullMQ's workers.
- * - Beside BullMQ's commands there are some of gofherd's own on the same keys and tables, for what would cost units their places or take a command each.
+ * - Beside BullMQ's commands there are some of gofherd's own on the same keys and tables, for what would cost units their places or take a command each:
+ *   so it goes with BullMQ 6.7, and no other.
  *
  * @since 0.1.0
  */

@@ -115,7 +115,11 @@ const start = <In, Out, E, R>(
       state: herd.state,
       changes: herd.changes,
       history: herd.history,
-      awaitIdle: Effect.asVoid(Effect.repeat(isIdle, { until: (idle) => idle, schedule: Schedule.spaced(LOOK) })),
+      // Its own gophers hear of it a moment later than the source.
+      awaitIdle: Effect.zipRight(
+        Effect.repeat(isIdle, { until: (idle) => idle, schedule: Schedule.spaced(LOOK) }),
+        herd.awaitIdle
+      ),
       awaitDrained: herd.awaitDrained,
       drain: herd.drain,
       offer,
