@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Scope, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, Metric, Schedule, Schema, Scope, Stream } from "effect"
 import { Herd, HerdMetrics } from "gofherd"
+import * as DurableHerd from "gofherd/DurableHerd"
+import * as HerdSource from "gofherd/HerdSource"
 import { readFileSync } from "node:fs"
 import { scrape } from "../src/internal/prometheus.ts"
 import { makeStage, turns } from "./utils/stage.ts"
@@ -88,7 +90,13 @@ describe("HerdMetrics", () => {
       const readme = readFileSync(new URL("../README.md", import.meta.url), "utf8")
       const listed = Array.from(readme.matchAll(/^\| (`gofherd_.+) \| (\w+) \|/gm), ([, names = "", kind]) =>
         Array.from(names.matchAll(/`(\w+)`/g), ([, name]) => `${name} ${kind}`)).flat()
-      const herd = yield* Herd.make({ process: Effect.succeed<number>, name: "of the README", size: 0 })
+      // It has those of every herd, and some more.
+      const herd = yield* DurableHerd.make({
+        schema: Schema.Number,
+        process: Effect.succeed<number>,
+        name: "of the README",
+        size: 0
+      }).pipe(Effect.provide(HerdSource.layerMemory()))
       const told = scrape().split(/^(?=# HELP )/m).filter((family) =>
         family.includes(`{herd="${herd.name}"`)
       ).map(
