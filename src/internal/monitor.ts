@@ -76,23 +76,22 @@ export class Monitor {
     this.start = this.buckets()
   }
 
-  readonly state: Effect.Effect<HerdState> = Effect.suspend(() => this.source?.figures ?? Effect.succeed(undefined))
-    .pipe(
-      Effect.flatMap((figures) =>
-        Effect.clockWith((clock) =>
-          Effect.zipWith(this.herd.state, this.herd.history, (state, { failures, resizes }) =>
-            HerdState.make({
-              ...state,
-              at: new Date(),
-              maxSize: this.herd.maxSize,
-              attemptSeconds: this.attemptSeconds(this.buckets(), this.time.read(clock)),
-              resizes: resizes.map((resized) => Resized.make(resized, trusted)),
-              failures: failures.map((failed) => Failed.make(failed, trusted)),
-              ...(figures && { source: sourceStateOf(figures, clock.unsafeCurrentTimeMillis()) })
-            }, trusted))
-        )
-      )
-    )
+  readonly state: Effect.Effect<HerdState> = Effect.gen(this, function*() {
+    const figures = yield* this.source?.figures ?? Effect.succeed(undefined)
+    const clock = yield* Effect.clock
+    const { failures, resizes } = yield* this.herd.history
+    const state = yield* this.herd.state
+    const source = figures && sourceStateOf(figures, clock.unsafeCurrentTimeMillis())
+    return HerdState.make({
+      ...state,
+      at: new Date(),
+      maxSize: this.herd.maxSize,
+      attemptSeconds: this.attemptSeconds(this.buckets(), this.time.read(clock)),
+      resizes: resizes.map((resized) => Resized.make(resized, trusted)),
+      failures: failures.map((failed) => Failed.make(failed, trusted)),
+      ...(source && { source })
+    }, trusted)
+  })
 
   /** To be run when something in the source was changed by way of the routes. */
   readonly forget: Effect.Effect<void> = Effect.suspend(() => this.source?.forget ?? Effect.void)

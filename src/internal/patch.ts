@@ -111,7 +111,7 @@ const fleetIn = (
       const why = isStored(herd) ? "whose source has none" : "which is not durable"
       return refuse("a herd whose source has a fleet size", `${show(herd.name)}, ${why}`)
     },
-    onSome: ({ resize }) => Effect.succeed(Effect.mapError(resize(Option.fromNullable(fleet)), sourceFailed))
+    onSome: (bound) => Effect.succeed(Effect.mapError(bound.resize(Option.fromNullable(fleet)), sourceFailed))
   })
 }
 

@@ -33,7 +33,16 @@ export const makeSource = (options: { readonly fleet?: number | null } = {}) => 
       }
     })
   const size = moody("tell the fleet size", Effect.sync(() => fleet))
-  const resize = (size: Option.Option<number>) => moody("set the fleet size", Effect.sync(() => void (fleet = size)))
+  /** As one of a class would be, whose method is called on it. */
+  const bound: HerdSource.Fleet & { readonly set: (size: Option.Option<number>) => void } = {
+    size,
+    set: (size) => {
+      fleet = size
+    },
+    resize(size) {
+      return moody("set the fleet size", Effect.sync(() => this.set(size)))
+    }
+  }
   const wrap = (queue: HerdSource.Queue): HerdSource.Queue => ({
     ...queue,
     depth: Effect.suspend(() => {
@@ -45,7 +54,7 @@ export const makeSource = (options: { readonly fleet?: number | null } = {}) => 
       redrive: (ids) => moody("redrive dead letters", queue.dead.redrive(ids)),
       discard: (ids) => moody("discard dead letters", queue.dead.discard(ids))
     },
-    fleet: options.fleet === undefined ? Option.none() : Option.some({ size, resize })
+    fleet: options.fleet === undefined ? Option.none() : Option.some(bound)
   })
   const layer = Layer.map(HerdSource.layerMemory(), (context) => {
     const memory = Context.get(context, HerdSource.HerdSource)
