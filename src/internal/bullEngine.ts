@@ -1,7 +1,7 @@
 import type { IQueueBackend, KeepJobs } from "bullmq"
 import type { Depth } from "../HerdSource.ts"
-import type { Bell } from "./bell.ts"
 import type { Held, NewJob, Next, Progress } from "./bullJob.ts"
+import type { Round } from "./round.ts"
 
 /**
  * What could be claimed.
@@ -67,7 +67,7 @@ export interface Engine {
   /** For how long jobs that are done are kept. */
   readonly keep: boolean | KeepJobs
   /** Rung when there may be more to claim, as long as `watchers` is more than 0. */
-  readonly bell: Bell
+  readonly bell: Round
   watchers: number
   /** Adds all of them, or none. */
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown>

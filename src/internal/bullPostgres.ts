@@ -1,6 +1,5 @@
 import { type JobProgress, type JobsOptions, PostgresConnection, PostgresQueueBackend } from "bullmq"
 import type { Depth } from "../HerdSource.ts"
-import { Bell } from "./bell.ts"
 import {
   claimable,
   type Engine,
@@ -12,6 +11,7 @@ import {
 } from "./bullEngine.ts"
 import type { Held, NewJob } from "./bullJob.ts"
 import { statements } from "./bullPostgresStatements.ts"
+import { Round } from "./round.ts"
 
 interface Row {
   readonly id: string
@@ -65,7 +65,7 @@ class PostgresEngine implements Engine {
   readonly reserved: ReadonlySet<string> = new Set()
   readonly inOrder = false
   readonly keep: boolean
-  readonly bell = new Bell()
+  readonly bell = new Round()
   watchers = 0
   private readonly connection: PostgresConnection
   private readonly options: EngineOptions
@@ -84,7 +84,7 @@ class PostgresEngine implements Engine {
     this.backend.on("error", () => {})
     connection.on("listenerinvalidated", () => {
       this.listening = false
-      this.bell.ring()
+      this.bell.next()
     })
   }
 
@@ -154,7 +154,7 @@ class PostgresEngine implements Engine {
     const client = await this.connection.getListenClient()
     this.listening = true
     client.on("notification", ({ channel, payload }) => {
-      if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.ring()
+      if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.next()
     })
     await client.query("LISTEN bullmq_jobs")
   }

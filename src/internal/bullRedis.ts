@@ -8,7 +8,6 @@ import {
 } from "bullmq"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Depth } from "../HerdSource.ts"
-import { Bell } from "./bell.ts"
 import {
   claimable,
   type Engine,
@@ -22,6 +21,7 @@ import {
 } from "./bullEngine.ts"
 import { type Held, type NewJob, nextOf } from "./bullJob.ts"
 import { fields, scripts } from "./bullRedisScripts.ts"
+import { Round } from "./round.ts"
 
 /** Milliseconds that a look at the events lasts, if there are none. */
 const BLOCK = 2_000
@@ -88,7 +88,7 @@ class RedisEngine implements Engine {
   readonly reserved: ReadonlySet<string>
   readonly inOrder = true
   readonly keep: boolean | KeepJobs
-  readonly bell = new Bell()
+  readonly bell = new Round()
   watchers = 0
   private readonly line: Line
   private readonly options: EngineOptions
@@ -191,7 +191,7 @@ class RedisEngine implements Engine {
         const last = events.at(-1)
         if (last === undefined) continue
         id = last.id
-        if (events.some(({ event }) => telling.has(event) || this.full && freeing.has(event))) this.bell.ring()
+        if (events.some(({ event }) => telling.has(event) || this.full && freeing.has(event))) this.bell.next()
         await sleep(PAUSE)
       }
     } catch {

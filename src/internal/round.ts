@@ -1,3 +1,6 @@
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+
 /**
  * Something that comes round again and again, and what is called when it has.
  *
@@ -14,6 +17,18 @@ export class Round {
     return () => {
       this.calls.delete(call)
     }
+  }
+
+  /** Waits until more than so many have ended: who looks first, and waits from there, misses none in between. */
+  after(ended: number): Effect.Effect<void> {
+    return Effect.async<void>((resume) => {
+      if (this.ended > ended) return resume(Exit.void)
+      const stop = this.atEnd(() => {
+        stop()
+        resume(Exit.void)
+      })
+      return Effect.sync(stop)
+    })
   }
 
   /** One has ended. */

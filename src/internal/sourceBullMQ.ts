@@ -123,11 +123,11 @@ class BullQueue implements Queue {
 
   private readonly arrived: Effect.Effect<void, SourceError> = Effect.suspend(() => {
     const { bell } = this.engine
-    const { rung } = bell
+    const { ended } = bell
     if (this.claims.hasSpare) return Effect.void
     return Effect.flatMap(this.look("wait for", () => this.engine.watch()), ({ claimable, dueAt = Infinity }) => {
       const soon = (millis: number) =>
-        Effect.raceFirst(bell.after(rung), Effect.sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
+        Effect.raceFirst(bell.after(ended), Effect.sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
       if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueAt - Date.now())), this.arrived)
       // There are some, and nobody gets them: others are quicker, or there is a rate limit.
       return this.futile > 1 ? soon(2 ** this.futile) : Effect.void

@@ -4,9 +4,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Claim, DeadLetter, Depth, HerdSource, MemoryOptions, NewUnit, Settlement } from "../HerdSource.ts"
-import { Bell } from "./bell.ts"
 import { readNow } from "./check.ts"
 import { Heap } from "./heap.ts"
+import { Round } from "./round.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 
@@ -49,7 +49,7 @@ class MemoryQueue {
   /** As those say who opened it last. */
   maxCrashes = Infinity
   private ever = 0
-  private readonly bell = new Bell()
+  private readonly bell = new Round()
 
   constructor(retention: number) {
     this.retention = retention
@@ -77,7 +77,7 @@ class MemoryQueue {
       if (unit.runAt !== undefined && unit.runAt > now) this.delay(kept, unit.runAt)
       else this.enter(kept)
     }
-    this.bell.ring()
+    this.bell.next()
   }
 
   claim(max: number, owner: object, lease: number, now: number): ReadonlyArray<Claim> {
@@ -126,7 +126,7 @@ class MemoryQueue {
         this.enter(kept)
         break
     }
-    this.bell.ring()
+    this.bell.next()
     return true
   }
 
@@ -144,14 +144,14 @@ class MemoryQueue {
       kept.attempts--
       this.enter(kept)
     }
-    this.bell.ring()
+    this.bell.next()
   }
 
   /** Waits until there is something to claim, or it is time to look again. */
   readonly arrival = Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const next = this.nextEvent
     if (this.ready.size > 0 || next <= now) return Effect.void
-    const told = this.bell.after(this.bell.rung)
+    const told = this.bell.after(this.bell.ended)
     return next === Infinity ? told : Effect.raceFirst(told, Effect.sleep(Duration.millis(next - now)))
   })
 
@@ -185,7 +185,7 @@ class MemoryQueue {
       kept.number = this.ever++
       this.enter(kept)
     }
-    this.bell.ring()
+    this.bell.next()
     return letters.length
   }
 

@@ -20,17 +20,15 @@ import type {
   Settlement
 } from "../HerdSource.ts"
 import type { Options } from "../HerdSourceSqlite.ts"
-import { Bell } from "./bell.ts"
 import { isObject, readNow } from "./check.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
+import { Round } from "./round.ts"
 import { listOptions, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
+import { statements, tables, VERSION } from "./sqliteStatements.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
 const TIDY = 1_000
-
-/** How many of these are deleted at a time. */
-const DELETED = 1_000
 
 /**
  * Milliseconds for which SQLite itself waits while another process writes, which it does for some at a time. The event loop stands
@@ -45,121 +43,6 @@ const busy = Schedule.exponential("2 millis", 1.5).pipe(
   Schedule.jittered,
   Schedule.upTo("10 seconds")
 )
-
-/** The version of the table. */
-const VERSION = 1
-
-/**
- * Each state has an index of its own, which holds the rows that are in it: so that claiming costs the same with ten rows and with ten
- * million. `place` is when a unit was, or will be, ready; among units of the same millisecond `seq` decides. `claims` counts every
- * claim, and with `owner` tells each from any other; `attempts` does not count those that were released.
- */
-const tables = [
-  "CREATE TABLE IF NOT EXISTS gofherd_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
-  `INSERT INTO gofherd_meta (key, value) VALUES ('version', ${VERSION}) ON CONFLICT DO NOTHING`,
-  `CREATE TABLE IF NOT EXISTS gofherd_units (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT,
-    herd TEXT NOT NULL,
-    id TEXT NOT NULL,
-    body TEXT NOT NULL,
-    priority REAL NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('ready', 'delayed', 'held', 'done', 'dead')),
-    place INTEGER NOT NULL,
-    attempts INTEGER NOT NULL DEFAULT 0,
-    crashes INTEGER NOT NULL DEFAULT 0,
-    claims INTEGER NOT NULL DEFAULT 0,
-    owner TEXT,
-    lease_until INTEGER,
-    first_failure_at INTEGER,
-    ended_at INTEGER,
-    cause TEXT,
-    UNIQUE (herd, id)
-  ) STRICT`,
-  `CREATE INDEX IF NOT EXISTS gofherd_ready ON gofherd_units (herd, priority DESC, place, seq) WHERE state = 'ready'`,
-  `CREATE INDEX IF NOT EXISTS gofherd_delayed ON gofherd_units (herd, place) WHERE state = 'delayed'`,
-  `CREATE INDEX IF NOT EXISTS gofherd_held ON gofherd_units (herd, lease_until) WHERE state = 'held'`,
-  `CREATE INDEX IF NOT EXISTS gofherd_done ON gofherd_units (herd, ended_at) WHERE state = 'done'`,
-  `CREATE INDEX IF NOT EXISTS gofherd_dead ON gofherd_units (herd, ended_at, seq) WHERE state = 'dead'`,
-  // To count a million rows would hold the event loop up for 50 ms; to keep the counts costs a tenth of what a unit does.
-  `CREATE TABLE IF NOT EXISTS gofherd_counts (
-    herd TEXT NOT NULL,
-    state TEXT NOT NULL,
-    units INTEGER NOT NULL,
-    PRIMARY KEY (herd, state)
-  ) STRICT, WITHOUT ROWID`,
-  `CREATE TRIGGER IF NOT EXISTS gofherd_inserted AFTER INSERT ON gofherd_units BEGIN
-    INSERT INTO gofherd_counts VALUES (NEW.herd, NEW.state, 1) ON CONFLICT DO UPDATE SET units = units + 1;
-  END`,
-  `CREATE TRIGGER IF NOT EXISTS gofherd_updated AFTER UPDATE OF state ON gofherd_units WHEN OLD.state <> NEW.state BEGIN
-    UPDATE gofherd_counts SET units = units - 1 WHERE herd = OLD.herd AND state = OLD.state;
-    INSERT INTO gofherd_counts VALUES (NEW.herd, NEW.state, 1) ON CONFLICT DO UPDATE SET units = units + 1;
-  END`,
-  `CREATE TRIGGER IF NOT EXISTS gofherd_deleted AFTER DELETE ON gofherd_units BEGIN
-    UPDATE gofherd_counts SET units = units - 1 WHERE herd = OLD.herd AND state = OLD.state;
-  END`
-]
-
-const statements = {
-  offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
-    SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE true
-    ON CONFLICT (herd, id) DO NOTHING`,
-  claim:
-    `UPDATE gofherd_units SET state = 'held', owner = ?, lease_until = ?, attempts = attempts + 1, claims = claims + 1
-    WHERE seq IN (
-      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place, seq LIMIT ?
-    )
-    RETURNING seq, id, body, priority, place, attempts, claims, first_failure_at`,
-  // Done again it does the same once more, as long as nobody has taken the row: its owner stays for that.
-  settle: `UPDATE gofherd_units SET
-      state = s.value->>2,
-      place = coalesce(s.value->>3, place),
-      attempts = attempts - (s.value->>2 = 'ready' AND state = 'held'),
-      first_failure_at = coalesce(s.value->>4, first_failure_at),
-      cause = coalesce(s.value->>5, cause),
-      body = iif(s.value->>2 = 'done', '', body),
-      ended_at = ?
-    FROM json_each(?) AS s
-    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ?
-    RETURNING seq`,
-  renew: `UPDATE gofherd_units SET lease_until = ? FROM json_each(?) AS s
-    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held'
-    RETURNING seq`,
-  ready: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'ready' LIMIT 1`,
-  due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ?`,
-  owners: `SELECT DISTINCT owner FROM gofherd_units WHERE herd = ? AND state = 'held' AND owner <> ?`,
-  recover: `UPDATE gofherd_units SET
-      state = iif(crashes + 1 >= ?, 'dead', 'ready'),
-      crashes = crashes + 1,
-      owner = NULL,
-      ended_at = ?,
-      cause = iif(crashes + 1 >= ?, ?, cause)
-    WHERE herd = ? AND state = 'held' AND (lease_until <= ? OR owner IN (SELECT value FROM json_each(?)))`,
-  releaseAll: `UPDATE gofherd_units SET state = 'ready', attempts = attempts - 1, owner = NULL
-    WHERE herd = ? AND state = 'held' AND owner = ?`,
-  forget: `DELETE FROM gofherd_units WHERE seq IN (
-      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? LIMIT ${DELETED}
-    )`,
-  counts: "SELECT state, units FROM gofherd_counts WHERE herd = ?",
-  // The first of each priority, of which there are few, and not all of all of them.
-  oldest: `WITH RECURSIVE first (priority, place) AS (
-      SELECT * FROM (
-        SELECT priority, place FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place LIMIT 1
-      )
-      UNION ALL
-      SELECT
-        (SELECT max(priority) FROM gofherd_units WHERE herd = ? AND state = 'ready' AND priority < first.priority),
-        (SELECT place FROM gofherd_units WHERE herd = ? AND state = 'ready' AND priority < first.priority
-          ORDER BY priority DESC, place LIMIT 1)
-      FROM first WHERE first.priority IS NOT NULL
-    )
-    SELECT min(place) AS oldest FROM first`,
-  list: `SELECT id, body, priority, attempts, crashes, cause, ended_at FROM gofherd_units
-    WHERE herd = ? AND state = 'dead' ORDER BY ended_at DESC, seq DESC LIMIT ? OFFSET ?`,
-  redrive: `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`,
-  discard: `DELETE FROM gofherd_units
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`
-}
 
 interface Row {
   readonly seq: number
@@ -222,7 +105,7 @@ class SqliteSource {
   private readonly sql: SqlClient.SqlClient
   private readonly retention: Duration.Duration
   readonly pollInterval: Duration.Duration
-  private readonly bells = new Map<string, Bell>()
+  private readonly bells = new Map<string, Round>()
   private latest = 0
 
   constructor(sql: SqlClient.SqlClient, options: Options) {
@@ -262,8 +145,8 @@ class SqliteSource {
   }
 
   /** Rung when there may be more to claim. */
-  bell(herd: string): Bell {
-    const bell = this.bells.get(herd) ?? new Bell()
+  bell(herd: string): Round {
+    const bell = this.bells.get(herd) ?? new Round()
     this.bells.set(herd, bell)
     return bell
   }
@@ -294,7 +177,7 @@ class SqliteQueue implements Queue {
   private readonly maxCrashes: number
   private readonly owner: Owner = makeOwner()
   private readonly ownerText = ownerText(this.owner)
-  private readonly bell: Bell
+  private readonly bell: Round
   private nextDue = 0
   private nextTidy = 0
 
@@ -318,7 +201,7 @@ class SqliteQueue implements Queue {
       yield* Effect.ignore(this.run("offer", "PRAGMA synchronous = FULL"))
       yield* this.run("offer", statements.offer, [this.herd, JSON.stringify(rows)])
       yield* Effect.ignore(this.run("offer", "PRAGMA synchronous = NORMAL"))
-      this.bell.ring()
+      this.bell.next()
     })
 
   readonly claim = (max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
@@ -337,7 +220,7 @@ class SqliteQueue implements Queue {
         JSON.stringify(settlements.map(settled)),
         this.ownerText
       ])
-      if (settlements.some(({ _tag }) => _tag !== "Ack")) this.bell.ring()
+      if (settlements.some(({ _tag }) => _tag !== "Ack")) this.bell.next()
       const claims = settlements.map(({ claim }) => claim)
       return { lost: lostOf(claims, rows), claimed: claim > 0 ? yield* this.claim(claim) : [] }
     })
@@ -354,10 +237,10 @@ class SqliteQueue implements Queue {
     })
 
   readonly arrival: Effect.Effect<void, SourceError> = Effect.suspend(() => {
-    const { rung } = this.bell
+    const { ended } = this.bell
     return Effect.flatMap(this.isReady, (ready) => {
       if (ready) return Effect.void
-      const waiting = Effect.raceFirst(this.bell.after(rung), Effect.sleep(this.source.pollInterval))
+      const waiting = Effect.raceFirst(this.bell.after(ended), Effect.sleep(this.source.pollInterval))
       return Effect.zipRight(waiting, this.arrival)
     })
   })
@@ -368,7 +251,7 @@ class SqliteQueue implements Queue {
   })
 
   readonly releaseAll: Effect.Effect<void, SourceError> = Effect.suspend(() =>
-    Effect.map(this.run("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.ring())
+    Effect.map(this.run("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.next())
   )
 
   // ---------------------------------------------------------------------------------------------------- what time brings about
@@ -439,7 +322,7 @@ class SqliteQueue implements Queue {
       Effect.gen(this, function*() {
         const now = yield* this.source.now
         const rows = yield* this.run("redrive", statements.redrive, [now, this.herd, ...which(ids)])
-        this.bell.ring()
+        this.bell.next()
         return rows.length
       }),
     discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>

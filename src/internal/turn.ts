@@ -1,5 +1,4 @@
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import { Round } from "./round.ts"
 
 /** Milliseconds that a herd keeps the event loop at a time. */
@@ -59,13 +58,9 @@ export class Turn extends Round {
   }
 
   /** Waits for its end. */
-  readonly passed: Effect.Effect<void> = Effect.async<void>((resume) => {
+  readonly passed: Effect.Effect<void> = Effect.suspend(() => {
     this.begin()
-    const stop = this.atEnd(() => {
-      stop()
-      resume(Exit.void)
-    })
-    return Effect.sync(stop)
+    return this.after(this.ended)
   })
 
   private readonly end = () => {

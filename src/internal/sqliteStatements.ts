@@ -1,0 +1,128 @@
+/** How many units that are done and have been kept for long enough are deleted at a time. */
+const DELETED = 1_000
+
+/**
+ * The version of the tables.
+ *
+ * @internal
+ */
+export const VERSION = 1
+
+/**
+ * Each state has an index of its own, which holds the rows that are in it: so that claiming costs the same with ten rows and with ten
+ * million. `place` is when a unit was, or will be, ready; among units of the same millisecond `seq` decides. `claims` counts every
+ * claim, and with `owner` tells each from any other; `attempts` does not count those that were released.
+ *
+ * @internal
+ */
+export const tables = [
+  "CREATE TABLE IF NOT EXISTS gofherd_meta (key TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT",
+  `INSERT INTO gofherd_meta (key, value) VALUES ('version', ${VERSION}) ON CONFLICT DO NOTHING`,
+  `CREATE TABLE IF NOT EXISTS gofherd_units (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    herd TEXT NOT NULL,
+    id TEXT NOT NULL,
+    body TEXT NOT NULL,
+    priority REAL NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('ready', 'delayed', 'held', 'done', 'dead')),
+    place INTEGER NOT NULL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    crashes INTEGER NOT NULL DEFAULT 0,
+    claims INTEGER NOT NULL DEFAULT 0,
+    owner TEXT,
+    lease_until INTEGER,
+    first_failure_at INTEGER,
+    ended_at INTEGER,
+    cause TEXT,
+    UNIQUE (herd, id)
+  ) STRICT`,
+  `CREATE INDEX IF NOT EXISTS gofherd_ready ON gofherd_units (herd, priority DESC, place, seq) WHERE state = 'ready'`,
+  `CREATE INDEX IF NOT EXISTS gofherd_delayed ON gofherd_units (herd, place) WHERE state = 'delayed'`,
+  `CREATE INDEX IF NOT EXISTS gofherd_held ON gofherd_units (herd, lease_until) WHERE state = 'held'`,
+  `CREATE INDEX IF NOT EXISTS gofherd_done ON gofherd_units (herd, ended_at) WHERE state = 'done'`,
+  `CREATE INDEX IF NOT EXISTS gofherd_dead ON gofherd_units (herd, ended_at, seq) WHERE state = 'dead'`,
+  // To count a million rows would hold the event loop up for 50 ms; to keep the counts costs a tenth of what a unit does.
+  `CREATE TABLE IF NOT EXISTS gofherd_counts (
+    herd TEXT NOT NULL,
+    state TEXT NOT NULL,
+    units INTEGER NOT NULL,
+    PRIMARY KEY (herd, state)
+  ) STRICT, WITHOUT ROWID`,
+  `CREATE TRIGGER IF NOT EXISTS gofherd_inserted AFTER INSERT ON gofherd_units BEGIN
+    INSERT INTO gofherd_counts VALUES (NEW.herd, NEW.state, 1) ON CONFLICT DO UPDATE SET units = units + 1;
+  END`,
+  `CREATE TRIGGER IF NOT EXISTS gofherd_updated AFTER UPDATE OF state ON gofherd_units WHEN OLD.state <> NEW.state BEGIN
+    UPDATE gofherd_counts SET units = units - 1 WHERE herd = OLD.herd AND state = OLD.state;
+    INSERT INTO gofherd_counts VALUES (NEW.herd, NEW.state, 1) ON CONFLICT DO UPDATE SET units = units + 1;
+  END`,
+  `CREATE TRIGGER IF NOT EXISTS gofherd_deleted AFTER DELETE ON gofherd_units BEGIN
+    UPDATE gofherd_counts SET units = units - 1 WHERE herd = OLD.herd AND state = OLD.state;
+  END`
+]
+
+/**
+ * What is asked of them.
+ *
+ * @internal
+ */
+export const statements = {
+  offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
+    SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE true
+    ON CONFLICT (herd, id) DO NOTHING`,
+  claim:
+    `UPDATE gofherd_units SET state = 'held', owner = ?, lease_until = ?, attempts = attempts + 1, claims = claims + 1
+    WHERE seq IN (
+      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place, seq LIMIT ?
+    )
+    RETURNING seq, id, body, priority, place, attempts, claims, first_failure_at`,
+  // Done again it does the same once more, as long as nobody has taken the row: its owner stays for that.
+  settle: `UPDATE gofherd_units SET
+      state = s.value->>2,
+      place = coalesce(s.value->>3, place),
+      attempts = attempts - (s.value->>2 = 'ready' AND state = 'held'),
+      first_failure_at = coalesce(s.value->>4, first_failure_at),
+      cause = coalesce(s.value->>5, cause),
+      body = iif(s.value->>2 = 'done', '', body),
+      ended_at = ?
+    FROM json_each(?) AS s
+    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ?
+    RETURNING seq`,
+  renew: `UPDATE gofherd_units SET lease_until = ? FROM json_each(?) AS s
+    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held'
+    RETURNING seq`,
+  ready: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'ready' LIMIT 1`,
+  due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ?`,
+  owners: `SELECT DISTINCT owner FROM gofherd_units WHERE herd = ? AND state = 'held' AND owner <> ?`,
+  recover: `UPDATE gofherd_units SET
+      state = iif(crashes + 1 >= ?, 'dead', 'ready'),
+      crashes = crashes + 1,
+      owner = NULL,
+      ended_at = ?,
+      cause = iif(crashes + 1 >= ?, ?, cause)
+    WHERE herd = ? AND state = 'held' AND (lease_until <= ? OR owner IN (SELECT value FROM json_each(?)))`,
+  releaseAll: `UPDATE gofherd_units SET state = 'ready', attempts = attempts - 1, owner = NULL
+    WHERE herd = ? AND state = 'held' AND owner = ?`,
+  forget: `DELETE FROM gofherd_units WHERE seq IN (
+      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? LIMIT ${DELETED}
+    )`,
+  counts: "SELECT state, units FROM gofherd_counts WHERE herd = ?",
+  // The first of each priority, of which there are few, and not all of all of them.
+  oldest: `WITH RECURSIVE first (priority, place) AS (
+      SELECT * FROM (
+        SELECT priority, place FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place LIMIT 1
+      )
+      UNION ALL
+      SELECT
+        (SELECT max(priority) FROM gofherd_units WHERE herd = ? AND state = 'ready' AND priority < first.priority),
+        (SELECT place FROM gofherd_units WHERE herd = ? AND state = 'ready' AND priority < first.priority
+          ORDER BY priority DESC, place LIMIT 1)
+      FROM first WHERE first.priority IS NOT NULL
+    )
+    SELECT min(place) AS oldest FROM first`,
+  list: `SELECT id, body, priority, attempts, crashes, cause, ended_at FROM gofherd_units
+    WHERE herd = ? AND state = 'dead' ORDER BY ended_at DESC, seq DESC LIMIT ? OFFSET ?`,
+  redrive: `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
+    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`,
+  discard: `DELETE FROM gofherd_units
+    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`
+}
