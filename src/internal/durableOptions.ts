@@ -1,12 +1,17 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
 import type { InvalidOption } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import { check, checkNow, holds, isFunction, optional, read, readNow } from "./check.ts"
-import { durationOf, isCount, type Settings as HerdSettings, validate as validateHerd } from "./options.ts"
+import {
+  checkDuration,
+  checkDurationNow,
+  isCount,
+  type Settings as HerdSettings,
+  validate as validateHerd
+} from "./options.ts"
 import { resumable } from "./replay.ts"
 import { show } from "./show.ts"
 
@@ -39,19 +44,18 @@ export const validate = <In, Encoded, Out, E, R, RS, RC>(
       defaultName
     )
     yield* check(holds(Schema.isSchema, schema), "schema", "a Schema", schema)
-    const duration = durationOf(lease)
-    yield* check(
-      Option.exists(duration, (lease) => Duration.greaterThan(lease, 0) && Duration.isFinite(lease)),
+    const leased = yield* checkDuration(
       "lease",
       "a finite duration of more than 0",
-      lease
+      lease,
+      (lease) => Duration.greaterThan(lease, 0) && Duration.isFinite(lease)
     )
     yield* check(isCount(maxCrashes), "maxCrashes", "an integer from 1", maxCrashes)
     const json = Schema.parseJson(schema)
     const [decode, encode] = [Schema.decode(json), Schema.encode(json)]
     return {
       herd: { ...herd, retry: herd.retry && resumable(herd.retry) },
-      lease: Option.getOrElse(duration, () => Duration.zero),
+      lease: leased,
       maxCrashes,
       // Either may throw, as the functions of a transformation do.
       decode: (body) => Effect.suspend(() => decode(body)),
@@ -68,9 +72,8 @@ export interface Entry {
 
 const entryOf = (priority: unknown = 0, delay: unknown = 0): Entry => {
   checkNow(Number.isFinite(priority), "priority", "a finite number", priority)
-  const duration = durationOf(delay)
-  checkNow(Option.exists(duration, Duration.isFinite), "delay", "a finite duration", delay)
-  return { priority: Number(priority), delay: Option.match(duration, { onNone: () => 0, onSome: Duration.toMillis }) }
+  const duration = checkDurationNow("delay", "a finite duration", delay, Duration.isFinite)
+  return { priority: Number(priority), delay: Duration.toMillis(duration) }
 }
 
 /**

@@ -4,7 +4,7 @@ import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type { CommonOptions, Options, Process } from "../Herd.ts"
 import { InvalidOption } from "../HerdError.ts"
-import { check, holds, isFunction, isName, isObject, optional, read } from "./check.ts"
+import { check, checkNow, holds, isFunction, isName, isObject, optional, read } from "./check.ts"
 import type { Acquire } from "./gopher.ts"
 import { show } from "./show.ts"
 
@@ -49,15 +49,47 @@ const isNatural = (value: unknown): boolean => {
   return typeof value !== "number" && typeof value !== "bigint" || value >= 0
 }
 
-/**
- * The duration that is meant, if one is.
- *
- * @internal
- */
-export const durationOf = (value: unknown): Option.Option<Duration.Duration> =>
+/** The duration that is meant, if one is. */
+const durationOf = (value: unknown): Option.Option<Duration.Duration> =>
   holds((value) => isNatural(value) && (!Array.isArray(value) || value.every(isNatural)), value)
     ? Option.flatten(Option.liftThrowable(Duration.decodeUnknown)(value))
     : Option.none()
+
+const anyDuration = () => true
+
+/**
+ * The duration that an option is, which has to be one, and in its bounds.
+ *
+ * @internal
+ */
+export const checkDuration = (
+  option: string,
+  expected: string,
+  value: unknown,
+  isIn: (duration: Duration.Duration) => boolean = anyDuration
+): Effect.Effect<Duration.Duration, InvalidOption> => {
+  const duration = Option.filter(durationOf(value), isIn)
+  return Effect.as(
+    check(Option.isSome(duration), option, expected, value),
+    Option.getOrElse(duration, () => Duration.zero)
+  )
+}
+
+/**
+ * The same, where there is no time for an Effect: throws `InvalidOption`.
+ *
+ * @internal
+ */
+export const checkDurationNow = (
+  option: string,
+  expected: string,
+  value: unknown,
+  isIn: (duration: Duration.Duration) => boolean = anyDuration
+): Duration.Duration => {
+  const duration = Option.filter(durationOf(value), isIn)
+  checkNow(Option.isSome(duration), option, expected, value)
+  return Option.getOrElse(duration, () => Duration.zero)
+}
 
 /**
  * What is given, each option read once: a herd stays as it was made, whatever becomes of the object.
@@ -108,8 +140,7 @@ export const validate = <In, Out, E, R, RS, RC>(
       yield* check(optional(isFunction)(given[option]), option, "a function", given[option])
     }
     yield* check(typeof tracing === "boolean", "tracing", "a boolean", tracing)
-    const grace = durationOf(gracePeriod)
-    yield* check(Option.isSome(grace), "gracePeriod", "a duration", gracePeriod)
+    const grace = yield* checkDuration("gracePeriod", "a duration", gracePeriod)
 
     return {
       name,
@@ -117,7 +148,7 @@ export const validate = <In, Out, E, R, RS, RC>(
       maxSize,
       capacity,
       outcomes: buffer,
-      gracePeriod: Option.getOrElse(grace, () => Duration.zero),
+      gracePeriod: grace,
       tracing,
       worker,
       retry: given.retry,

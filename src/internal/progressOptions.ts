@@ -1,10 +1,9 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
 import type { InvalidOption } from "../HerdError.ts"
 import type { Options, Terminal } from "../HerdProgress.ts"
 import { check, holds, read } from "./check.ts"
-import { durationOf } from "./options.ts"
+import { checkDuration } from "./options.ts"
 import type { Names } from "./progressLine.ts"
 import { isTotal } from "./total.ts"
 
@@ -42,12 +41,11 @@ export const validate = <R>(options: Options<R>, name: string): Effect.Effect<Se
     )
     yield* check(typeof label === "string", "label", "a string", label)
     yield* check(typeof unit === "string", "unit", "a string", unit)
-    const between = durationOf(interval)
-    yield* check(
-      Option.exists(between, Duration.greaterThan(Duration.zero)),
+    const between = yield* checkDuration(
       "interval",
       "a duration of more than 0",
-      interval
+      interval,
+      Duration.greaterThan(Duration.zero)
     )
     yield* check(typeof summary === "boolean", "summary", "a boolean", summary)
     yield* check(holds(isTerminal, stream), "stream", "a stream to write to", stream)
@@ -55,7 +53,7 @@ export const validate = <R>(options: Options<R>, name: string): Effect.Effect<Se
     return {
       names: { label, unit },
       total,
-      interval: Option.getOrElse(between, () => Duration.zero),
+      interval: between,
       summary,
       stream
     }

@@ -1,19 +1,15 @@
 import * as Duration from "effect/Duration"
-import * as Option from "effect/Option"
 import type { ListOptions } from "../HerdSource.ts"
 import { checkNow, readNow } from "./check.ts"
-import { durationOf, isCount, isSize } from "./options.ts"
+import { checkDurationNow, isCount, isSize } from "./options.ts"
 
 /**
  * How long units that are done are remembered. Throws `InvalidOption`.
  *
  * @internal
  */
-export const retentionOf = (retention: unknown = "1 hour"): Duration.Duration => {
-  const duration = durationOf(retention)
-  checkNow(Option.isSome(duration), "retention", "a duration", retention)
-  return Option.getOrElse(duration, () => Duration.zero)
-}
+export const retentionOf = (retention: unknown = "1 hour"): Duration.Duration =>
+  checkDurationNow("retention", "a duration", retention)
 
 /**
  * Which dead letters are listed. Throws `InvalidOption`, for an Effect to make a defect of it.
@@ -32,8 +28,5 @@ export const listOptions = (options: ListOptions = {}): { readonly limit: number
  *
  * @internal
  */
-export const pollIntervalOf = (pollInterval: unknown = "100 millis"): Duration.Duration => {
-  const duration = durationOf(pollInterval)
-  checkNow(Option.exists(duration, Duration.greaterThan(0)), "pollInterval", "a duration of more than 0", pollInterval)
-  return Option.getOrElse(duration, () => Duration.zero)
-}
+export const pollIntervalOf = (pollInterval: unknown = "100 millis"): Duration.Duration =>
+  checkDurationNow("pollInterval", "a duration of more than 0", pollInterval, Duration.greaterThan(0))

@@ -1,12 +1,11 @@
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import type { ResourceLimits, Transferable } from "node:worker_threads"
 import type { Options, ServeOptions } from "../HerdThread.ts"
 import { checkNow, holds, isFunction, isObject, optional, readNow } from "./check.ts"
-import { durationOf, isCount } from "./options.ts"
+import { checkDurationNow, isCount } from "./options.ts"
 import { type Part, PARTS } from "./threadProtocol.ts"
 
 /** One part of the traffic, by its Schema; what it fails with is why it refused. */
@@ -71,12 +70,6 @@ const codersOf = (schema: { readonly [part in Part]?: unknown } | undefined): Co
  */
 export const codedParts = (coders: Coders): ReadonlyArray<Part> => PARTS.filter((part) => coders[part] !== undefined)
 
-const durationOr = (option: string, value: unknown, least: string, isIn: (duration: Duration.Duration) => boolean) => {
-  const duration = durationOf(value)
-  checkNow(Option.exists(duration, isIn), option, least, value)
-  return Option.getOrElse(duration, () => Duration.zero)
-}
-
 /**
  * Throws `InvalidOption`.
  *
@@ -107,8 +100,8 @@ export const gopherSettings = <In, Out, E>(url: URL, options: Options<In, Out, E
     url: new URL(url),
     coders: codersOf(schema),
     transfer: transfer as GopherSettings["transfer"],
-    terminateAfter: durationOr("terminateAfter", terminateAfter, "a duration", () => true),
-    startTimeout: durationOr("startTimeout", startTimeout, "a duration of more than 0", Duration.greaterThan(0)),
+    terminateAfter: checkDurationNow("terminateAfter", "a duration", terminateAfter),
+    startTimeout: checkDurationNow("startTimeout", "a duration of more than 0", startTimeout, Duration.greaterThan(0)),
     maxCrashes,
     resourceLimits: resourceLimits && readNow(resourceLimits, (limits) => ({ ...limits }), "resourceLimits"),
     execArgv: execArgv && Array.from(execArgv),
