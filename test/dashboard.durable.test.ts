@@ -2,7 +2,6 @@
  * What the dashboard shows and changes of a durable herd, in Chromium.
  */
 import { assert, describe, it, layer } from "@effect/vitest"
-import axe from "axe-core"
 import { Context, Effect, Layer, Logger, LogLevel, type Scope } from "effect"
 import type { Browser, BrowserContextOptions, Page } from "playwright-core"
 import * as format from "../src/internal/dashboard/format.ts"
@@ -10,6 +9,7 @@ import type { Source, State } from "../src/internal/dashboard/model.ts"
 import { conditionOf, headOf, timeLeft } from "../src/internal/dashboard/model.ts"
 import { launch, openPage, until } from "./utils/browser.ts"
 import { makeSource, serve } from "./utils/durable.ts"
+import { shows, violations } from "./utils/page.ts"
 import { find } from "./utils/programs.ts"
 import { until as eventually } from "./utils/stage.ts"
 import { claimOne, unit } from "./utils/stores.ts"
@@ -115,14 +115,6 @@ const open = ({ browser, fleet, ...options }: Options = {}) =>
     return { ...served, source, page, complaints, requests, visit }
   })
 
-const value = (page: Page, card: string) =>
-  page.locator(".card", { has: page.getByText(card, { exact: true }) }).locator("b").innerText()
-
-const shows = (page: Page, card: string, expected: string | RegExp) =>
-  Effect.promise(() =>
-    until(() => value(page, card), (text) => typeof expected === "string" ? text === expected : expected.test(text))
-  )
-
 const visible = (page: Page, text: string) => Effect.promise(() => page.getByText(text).waitFor())
 
 const expand = (page: Page) => Effect.promise(() => page.locator(".dead > summary").click())
@@ -146,16 +138,6 @@ const focused = (page: Page) =>
 
 const focuses = (page: Page, expected: RegExp) =>
   Effect.promise(() => until(() => focused(page), (text) => expected.test(text)))
-
-/** What axe finds wrong: rule, and where. */
-const violations = (page: Page) =>
-  Effect.promise(async () => {
-    await page.evaluate(axe.source)
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run())
-    return violations.map(({ id, impact, nodes }) =>
-      `${id} (${impact}): ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("\n")}`
-    )
-  })
 
 describe.skipIf(find("chromium") === undefined)("the dashboard of a durable herd, in Chromium", () => {
   layer(ChromiumLive, { excludeTestServices: true, timeout: "30 seconds" })((it) => {

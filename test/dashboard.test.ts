@@ -1,5 +1,4 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import axe from "axe-core"
 import { Context, Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
 import { Herd } from "gofherd"
 import type { HerdRouter } from "gofherd"
@@ -21,6 +20,7 @@ import {
 } from "../src/internal/dashboard/model.ts"
 import { launch, openPage, until } from "./utils/browser.ts"
 import { ask } from "./utils/http.ts"
+import { shows, value, violations } from "./utils/page.ts"
 import { find } from "./utils/programs.ts"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -249,24 +249,8 @@ const open = (options: {
     return { stage, herd, serve, scope, url, page, complaints, requests }
   })
 
-const value = (page: Page, card: string) =>
-  page.locator(".card", { has: page.getByText(card, { exact: true }) }).locator("b").innerText()
-
-const shows = (page: Page, card: string, expected: string) =>
-  Effect.promise(() => until(() => value(page, card), (text) => text === expected))
-
 const badge = (page: Page, text: string) =>
   Effect.promise(() => page.locator(".connection", { hasText: text }).waitFor())
-
-/** What axe finds wrong: rule, and where. */
-const violations = (page: Page) =>
-  Effect.promise(async () => {
-    await page.evaluate(axe.source)
-    const { violations } = await page.evaluate(() => (globalThis as unknown as { axe: typeof axe }).axe.run())
-    return violations.map(({ id, impact, nodes }) =>
-      `${id} (${impact}): ${nodes.map(({ html, failureSummary }) => `${html} ${failureSummary}`).join("\n")}`
-    )
-  })
 
 describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", () => {
   layer(ChromiumLive, { excludeTestServices: true, timeout: "30 seconds" })((it) => {
