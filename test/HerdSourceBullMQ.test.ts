@@ -23,6 +23,7 @@ import { Client } from "pg"
 import { pretty } from "./utils/pretty.ts"
 import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
 import { until } from "./utils/stage.ts"
+import { idsOf } from "./utils/stores.ts"
 
 interface Times {
   readonly retention?: Duration.DurationInput
@@ -158,8 +159,6 @@ const open = (herd: string, options: HerdSource.OpenOptions = minute, times: Tim
     return yield* open(herd, options)
   })
 
-const ids = (claims: ReadonlyArray<{ readonly id: string }>) => claims.map(({ id }) => id)
-
 /** All of them, whenever they come. */
 const claimed = (queue: HerdSource.Queue, count: number) =>
   Effect.gen(function*() {
@@ -199,13 +198,13 @@ for (const [name, { has, place }] of Object.entries(places)) {
         yield* queue.offer(all.map((id) => unit(id)))
         assert.strictEqual((yield* queue.depth).ready, all.length)
         const claims = yield* claimed(queue, all.length)
-        assert.deepStrictEqual(ids(claims), all)
+        assert.deepStrictEqual(idsOf(claims), all)
         assert.deepStrictEqual(claims.map(({ body }) => JSON.parse(body).id), all)
         const settlements = claims.map((claim) => ({ _tag: "Bury" as const, claim, cause: "no" }))
         assert.deepStrictEqual(yield* queue.settle(settlements, 1), { lost: [], claimed: [] })
         assert.strictEqual(yield* queue.dead.redrive(all.slice(0, 10)), 10)
         assert.strictEqual(yield* queue.dead.discard([...all, "others"]), all.length - 10)
-        assert.deepStrictEqual(ids(yield* claimed(queue, 10)).toSorted(), all.slice(0, 10).toSorted())
+        assert.deepStrictEqual(idsOf(yield* claimed(queue, 10)).toSorted(), all.slice(0, 10).toSorted())
       }))
 
     it.scoped("takes a herd of any name", () =>
@@ -213,7 +212,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         for (const herd of ["a:b", "a%3Ab", "ü 漢/😀"]) {
           const queue = yield* open(herd)
           yield* queue.offer([unit(herd)])
-          assert.deepStrictEqual(ids(yield* queue.claim(10)), [herd])
+          assert.deepStrictEqual(idsOf(yield* queue.claim(10)), [herd])
         }
       }))
 
@@ -247,7 +246,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const priorities = [0, 1, -1, 1_048_575, -1_048_575, 7, 0, 7]
         yield* queue.offer(priorities.map((priority, n) => unit(`p${n}`, { priority })))
         const claims = yield* claimed(queue, priorities.length)
-        assert.deepStrictEqual(ids(claims), ["p3", "p5", "p7", "p1", "p0", "p6", "p2", "p4"])
+        assert.deepStrictEqual(idsOf(claims), ["p3", "p5", "p7", "p1", "p0", "p6", "p2", "p4"])
         assert.deepStrictEqual(claims.map(({ priority }) => priority), [1_048_575, 7, 7, 1, 0, 0, -1, -1_048_575])
         for (const priority of [0.5, 1_048_576, -1_048_576]) {
           const exit = yield* Effect.exit(queue.offer([unit("good"), unit("bad", { priority })]))
@@ -266,14 +265,14 @@ for (const [name, { has, place }] of Object.entries(places)) {
         yield* one.offer(all.map((id) => unit(id)))
         yield* one.offer([unit("high", { priority: 1 }), unit("low", { priority: -1 })])
         const claims = [...(yield* one.claim(4)), ...(yield* other.claim(3))]
-        assert.deepStrictEqual(ids(claims), ["high", ...all.slice(0, 6)])
+        assert.deepStrictEqual(idsOf(claims), ["high", ...all.slice(0, 6)])
         const release = (n: number) => ({ _tag: "Release" as const, claim: first(claims.slice(n)) })
         yield* one.settle([release(2)], 0)
         yield* other.settle([release(5), release(4)], 0)
         yield* one.settle([release(1), release(0), release(3)], 0)
         yield* other.settle([release(6)], 0)
         const again = yield* one.claim(20)
-        assert.deepStrictEqual(ids(again), ["high", ...all, "low"])
+        assert.deepStrictEqual(idsOf(again), ["high", ...all, "low"])
         assert.isTrue(again.every(({ attempt }) => attempt === 1))
       }))
 
@@ -287,7 +286,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
           yield* queue.offer(["c", "b", "a", "d"].map((id) => unit(id)))
           yield* queue.offer([unit("high", { priority: 3 })])
           // Nobody renews them.
-          assert.deepStrictEqual(ids(yield* queue.claim(3)), ["high", "c", "b"])
+          assert.deepStrictEqual(idsOf(yield* queue.claim(3)), ["high", "c", "b"])
           yield* until(Effect.map(queue.depth, ({ ready }) => ready === 5))
           const again = yield* queue.claim(4)
           assert.deepStrictEqual(again.map(({ attempt, id }) => [id, attempt]), [["high", 2], ["c", 2], ["b", 2], [
@@ -296,7 +295,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
           ]])
           yield* until(Effect.map(queue.depth, ({ dead, held }) => dead === 3 && held === 0))
           const letters = yield* queue.dead.list()
-          assert.deepStrictEqual(ids(letters).toSorted(), ["b", "c", "high"])
+          assert.deepStrictEqual(idsOf(letters).toSorted(), ["b", "c", "high"])
           for (const { attempts, cause, crashes } of letters) {
             assert.deepStrictEqual([attempts, crashes], [2, 2])
             assert.match(cause, /expected a process to settle it, got none/)
@@ -321,7 +320,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const doomed = { Redis: redisDoomed, PostgreSQL: postgresDoomed }[name]
         yield* doomed ?? Effect.die("no such place")
         const claims = yield* claimed(queue, 1)
-        assert.deepStrictEqual(ids(claims), ["b"])
+        assert.deepStrictEqual(idsOf(claims), ["b"])
         assert.strictEqual((yield* queue.depth).dead, 1)
         assert.strictEqual(yield* Effect.promise(() => jobs.getFailedCount()), 1)
       }))
@@ -366,7 +365,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.strictEqual(failed?.failedReason, "no such user")
         assert.strictEqual(delayed?.failedReason, "again")
         assert.strictEqual(yield* queue.dead.redrive(["50%off"]), 1)
-        assert.deepStrictEqual(ids(yield* queue.claim(2)), ["50%off", "0"])
+        assert.deepStrictEqual(idsOf(yield* queue.claim(2)), ["50%off", "0"])
       }))
 
     it.scoped("sees to what waits for a job that is done, and to the rate limit of a queue", () =>
@@ -377,16 +376,16 @@ for (const [name, { has, place }] of Object.entries(places)) {
         yield* flow("flow", "parents")
         assert.strictEqual(yield* stateOf("parents", "parent"), "waiting-children")
         const claims = yield* claimed(queue, 2)
-        assert.deepStrictEqual(ids(claims), ["child", "a"])
+        assert.deepStrictEqual(idsOf(claims), ["child", "a"])
         const settlements = claims.map((claim) => ({ _tag: "Ack" as const, claim }))
         const jobs = yield* foreign("flow")
         yield* Effect.promise(() => jobs.setGlobalRateLimit(1, 500))
         const settled = yield* queue.settle(settlements, 2)
-        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], ["b"]])
+        assert.deepStrictEqual([settled.lost, idsOf(settled.claimed)], [[], ["b"]])
         assert.strictEqual(yield* stateOf("parents", "parent"), "waiting")
         assert.strictEqual(yield* stateOf("flow", "child"), "completed")
         assert.deepStrictEqual(yield* queue.claim(2), [])
-        assert.deepStrictEqual(ids(yield* claimed(queue, 1)), ["c"])
+        assert.deepStrictEqual(idsOf(yield* claimed(queue, 1)), ["c"])
       }))
 
     it.scoped("settles and claims thousands in a step", () =>
@@ -395,11 +394,11 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const all = Array.from({ length: 2_400 }, (_, n) => `u${n}`)
         yield* queue.offer(all.map((id) => unit(id)))
         const claims = yield* claimed(queue, 1_200)
-        assert.deepStrictEqual(ids(claims), all.slice(0, 1_200))
+        assert.deepStrictEqual(idsOf(claims), all.slice(0, 1_200))
         const settled = yield* queue.settle(claims.map((claim) => ({ _tag: "Ack", claim })), 1_200)
-        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], all.slice(1_200)])
+        assert.deepStrictEqual([settled.lost, idsOf(settled.claimed)], [[], all.slice(1_200)])
         yield* queue.settle(settled.claimed.map((claim) => ({ _tag: "Release", claim })), 0)
-        assert.deepStrictEqual(ids(yield* queue.claim(2_000)), all.slice(1_200))
+        assert.deepStrictEqual(idsOf(yield* queue.claim(2_000)), all.slice(1_200))
       }), 30_000)
 
     for (const tag of ["Ack", "Retry", "Bury", "Release"] as const) {
@@ -417,7 +416,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
           const settlement = { _tag: tag, claim, at: Date.now(), firstFailureAt: 1, cause: "no" }
           const settled = yield* queue.settle([settlement, { _tag: "Ack", claim: kept }], 1)
           assert.deepStrictEqual(settled.lost, [claim])
-          assert.deepStrictEqual(ids(settled.claimed), ["c"])
+          assert.deepStrictEqual(idsOf(settled.claimed), ["c"])
           assert.strictEqual(yield* stateOf(herd, "a"), "active")
           assert.strictEqual(yield* stateOf(herd, "b"), "completed")
           // Again it is no one's, either.
@@ -438,7 +437,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
           const offered = performance.now()
           yield* waiting
           times.push(performance.now() - offered)
-          assert.deepStrictEqual(ids(yield* one.claim(5)), [`u${n}`])
+          assert.deepStrictEqual(idsOf(yield* one.claim(5)), [`u${n}`])
         }
         // By polling it would be 250 on average.
         assert.isBelow(times.toSorted((self, that) => self - that)[5] ?? Infinity, 100)
@@ -449,7 +448,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const queue = yield* open("due", { lease: Duration.millis(300), maxCrashes: 3 }, { pollInterval: "1 minute" })
         yield* queue.offer([unit("a", { runAt: Date.now() + 200 }), unit("b", { runAt: Date.now() + 3_600_000 })])
         yield* queue.arrival
-        assert.deepStrictEqual(ids(yield* queue.claim(5)), ["a"])
+        assert.deepStrictEqual(idsOf(yield* queue.claim(5)), ["a"])
         yield* queue.arrival
         assert.deepStrictEqual((yield* queue.claim(5)).map(({ attempt, id }) => [id, attempt]), [["a", 2]])
       }), 20_000)
@@ -523,7 +522,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.isNull(waiting.unsafePoll())
         yield* resize(1)
         yield* waiting
-        assert.deepStrictEqual(ids(yield* one.claim(1)), ["a"])
+        assert.deepStrictEqual(idsOf(yield* one.claim(1)), ["a"])
       }))
 
     it.scoped("puts units last whose time has come", () =>
@@ -534,7 +533,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const claim = first(yield* claimed(queue, 1))
         yield* queue.settle([{ _tag: "Retry", claim, at, firstFailureAt: 1, cause: "no" }], 0)
         yield* until(Effect.map(queue.depth, ({ delayed }) => delayed === 0))
-        for (const id of ["c", "d", "a", "b"]) assert.deepStrictEqual(ids(yield* queue.claim(1)), [id])
+        for (const id of ["c", "d", "a", "b"]) assert.deepStrictEqual(idsOf(yield* queue.claim(1)), [id])
       }))
 
     it.scoped(
@@ -568,13 +567,13 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const before = sockets()
         yield* Effect.scoped(Effect.gen(function*() {
           const queue = yield* open("closing")
-          assert.deepStrictEqual(ids(yield* queue.claim(3)), ["a", "b", "c"])
+          assert.deepStrictEqual(idsOf(yield* queue.claim(3)), ["a", "b", "c"])
           const waiting = yield* Effect.fork(queue.arrival)
           yield* until(() => sockets() >= before + 2)
           yield* Fiber.interrupt(waiting)
         }))
         yield* until(() => sockets() <= before)
-        assert.deepStrictEqual(ids(yield* other.claim(5)), ["a", "b", "c"])
+        assert.deepStrictEqual(idsOf(yield* other.claim(5)), ["a", "b", "c"])
         yield* Scope.close(watcher, Exit.void)
       }))
 
@@ -615,7 +614,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.strictEqual(yield* stateOf("again", "c"), "delayed")
         const depth = yield* queue.depth
         assert.deepStrictEqual([depth.ready, depth.delayed, depth.held, depth.dead], [3, 1, 0, 1])
-        assert.deepStrictEqual(ids(yield* claimed(queue, 3)), ["d", "e", "f"])
+        assert.deepStrictEqual(idsOf(yield* claimed(queue, 3)), ["d", "e", "f"])
       }), 20_000)
 
     it.scoped(
@@ -721,7 +720,7 @@ if (hasPostgres) {
         )
         yield* (yield* opening({ schema: "other" })).offer([unit("a")])
         const queue = yield* opening({ migrate: false, schema: "other" })
-        assert.deepStrictEqual(ids(yield* queue.claim(1)), ["a"])
+        assert.deepStrictEqual(idsOf(yield* queue.claim(1)), ["a"])
         assert.strictEqual((yield* Effect.flip(opening({ migrate: false })))._tag, "SourceError")
       }))
 
@@ -745,7 +744,7 @@ if (hasPostgres) {
         assert.match(error.message, /^expected the BullMQ source to settle units, got .*no_b/)
         yield* query("ALTER TABLE bullmq.job DROP CONSTRAINT no_b")
         const settled = yield* queue.settle(settlements, 2)
-        assert.deepStrictEqual([settled.lost, ids(settled.claimed)], [[], ["c", "d"]])
+        assert.deepStrictEqual([settled.lost, idsOf(settled.claimed)], [[], ["c", "d"]])
         const { dead, held, ready } = yield* queue.depth
         assert.deepStrictEqual([ready, held, dead], [0, 2, 1])
         assert.deepStrictEqual(yield* queue.settle([{ _tag: "Ack", claim: a }], 0), { lost: [a], claimed: [] })

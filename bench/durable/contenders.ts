@@ -4,7 +4,6 @@
  */
 import * as PersistedQueue from "@effect/experimental/PersistedQueue"
 import type { SqlClient } from "@effect/sql"
-import { LibsqlClient } from "@effect/sql-libsql"
 import * as SqlPersistedQueue from "@effect/sql/SqlPersistedQueue"
 import { createPostgresBackend, Queue, Worker } from "bullmq"
 import { Effect, Layer, Schema, type Scope } from "effect"
@@ -13,7 +12,7 @@ import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
 import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
-import { sqliteNode } from "../../test/utils/sqliteNode.ts"
+import { betterSqlite3, libsql } from "../../test/fixtures/sources.ts"
 
 /** What a contender's units are in. */
 export type Store = "memory" | "file" | "redis" | "postgres"
@@ -79,14 +78,6 @@ const herd = (
 
 const sqlite = (client: (path: string) => Layer.Layer<SqlClient.SqlClient>) => ({ location }: Place): Source =>
   Layer.provide(HerdSourceSqlite.layer(), client(location))
-
-const libsql = (path: string) => LibsqlClient.layer({ url: `file:${path}` })
-
-const betterSqlite3 = (path: string) =>
-  Layer.unwrapEffect(Effect.promise(async () => {
-    const { SqliteClient } = await import(sqliteNode() ?? "@effect/sql-sqlite-node")
-    return SqliteClient.layer({ filename: path }) as Layer.Layer<SqlClient.SqlClient>
-  }))
 
 // ------------------------------------------------------------------------------------------------------ others
 
