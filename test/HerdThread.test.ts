@@ -108,7 +108,9 @@ describe("HerdThread.gopher", () => {
     Effect.gen(function*() {
       const before = yield* allThreads
       const herd = yield* makeHerd({ size: 0, outcomes: "discard" })
-      yield* herd.sendAll(Array.from({ length: 40 }, () => ({ do: "wait", millis: 20 } as const)))
+      // The first ones still run when the last thread has started.
+      const units = Array.from({ length: 40 }, (_, n) => ({ do: "wait", millis: n < 4 ? 1_000 : 20 } as const))
+      yield* herd.sendAll(units)
       assert.strictEqual(yield* allThreads, before)
       yield* herd.resize(4)
       yield* until(() => liveThreads.size === before + 4)
@@ -116,7 +118,7 @@ describe("HerdThread.gopher", () => {
       yield* herd.resize(1)
       yield* herd.settled
       assert.strictEqual(yield* allThreads, before + 1)
-      yield* until(Effect.map(herd.state, ({ running }) => running === 1))
+      yield* until(Effect.map(herd.state, ({ running, succeeded }) => running === 1 && succeeded > 4))
       yield* herd.resize(0)
       yield* herd.settled
       assert.strictEqual(yield* allThreads, before)

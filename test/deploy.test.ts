@@ -3,7 +3,7 @@
  * have data is in prometheus.test.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schedule } from "effect"
+import { Context, Effect, Layer } from "effect"
 import { cpSync, existsSync, readFileSync, writeFileSync } from "node:fs"
 import { join, posix } from "node:path"
 import { parse } from "yaml"
@@ -12,6 +12,8 @@ import { dashboard, panels } from "./utils/dashboard.ts"
 import { ask } from "./utils/http.ts"
 import { find } from "./utils/programs.ts"
 import { promtool } from "./utils/promtool.ts"
+import { hasRedis, Redis, redis } from "./utils/servers.ts"
+import { until } from "./utils/stage.ts"
 
 const root = new URL("..", import.meta.url).pathname
 const deploy = join(root, "deploy")
@@ -25,13 +27,17 @@ interface Service {
   readonly ports?: ReadonlyArray<string>
   readonly volumes?: ReadonlyArray<string>
   readonly secrets?: ReadonlyArray<string>
+  readonly profiles?: ReadonlyArray<string>
+  readonly depends_on?: ReadonlyArray<string>
 }
 
 const compose: {
-  readonly services: { readonly herd: Service; readonly prometheus: Service; readonly grafana: Service }
+  readonly services: Readonly<
+    Record<"herd" | "shop" | "worker" | "redis" | "prometheus" | "grafana", Service>
+  >
   readonly volumes: Readonly<Record<string, unknown>>
   readonly secrets: Readonly<Record<string, { readonly environment: string }>>
-} = parse(read("compose.yaml"))
+} = parse(read("compose.yaml"), { merge: true })
 const services: ReadonlyArray<readonly [name: string, service: Service]> = Object.entries(compose.services)
 
 const prometheus: {
@@ -39,6 +45,9 @@ const prometheus: {
   readonly scrape_configs: readonly [{
     readonly authorization: { readonly credentials_file: string }
     readonly static_configs: readonly [{ readonly targets: ReadonlyArray<string> }]
+    readonly dns_sd_configs: readonly [
+      { readonly names: ReadonlyArray<string>; readonly type: string; readonly port: number }
+    ]
   }]
   readonly global: { readonly scrape_interval: string }
 } = parse(read("prometheus/prometheus.yml"))
@@ -63,9 +72,9 @@ const mounted = (service: Service, path: string): string | undefined => {
 }
 
 describe("compose.yaml", () => {
-  it("publishes ports on the loopback only", () => {
+  it("publishes ports on the loopback only, and none of what is for the other services", () => {
     for (const [name, { ports = [] }] of services) {
-      assert.isAbove(ports.length, 0, name)
+      assert.strictEqual(ports.length, name === "worker" || name === "redis" ? 0 : 1, name)
       for (const port of ports) assert.match(port, /^127\.0\.0\.1:\d+:\d+$/, name)
     }
   })
@@ -75,7 +84,10 @@ describe("compose.yaml", () => {
     const context = join(deploy, herd.build?.context ?? "")
     assert.strictEqual(join(context, "/"), root)
     assert.isTrue(existsSync(join(context, herd.build?.dockerfile ?? "nothing")))
-    for (const [name, { image, secrets = [], volumes = [] }] of services) {
+    for (const [name, { depends_on: needed = [], image, profiles, secrets = [], volumes = [] }] of services) {
+      for (const service of needed) {
+        assert.deepStrictEqual(services.find(([name]) => name === service)?.[1].profiles, profiles, name)
+      }
       if (image !== undefined) assert.match(image, /^[a-z/]+:v?\d+\.\d+\.\d+$/, name)
       for (const secret of secrets) assert.property(compose.secrets, secret, name)
       for (const volume of volumes) {
@@ -92,18 +104,43 @@ describe("compose.yaml", () => {
   })
 
   it("takes secrets from .env, which git ignores and whose example names exactly those that it needs", () => {
-    const needed = Array.from(read("compose.yaml").matchAll(/\$\{(\w+):\?/g), ([, name]) => name)
+    const needed = Array.from(new Set(Array.from(read("compose.yaml").matchAll(/\$\{(\w+):\?/g), ([, name]) => name)))
     const named = Array.from(read(".env.example").matchAll(/^(\w+)=(.*)$/gm), ([, name, value]) => [name, value])
     assert.deepStrictEqual(named, needed.map((name) => [name, ""]))
     for (const { environment } of Object.values(compose.secrets)) assert.include(needed, environment)
     assert.include(readFileSync(join(root, ".gitignore"), "utf8").split("\n"), "/deploy/.env")
   })
 
-  it("lets nobody resize the herd who has no token, though it listens on every address of its container", () => {
-    const { environment = {} } = compose.services.herd
-    assert.strictEqual(environment["GOFHERD_HOST"], "0.0.0.0")
-    assert.match(environment["GOFHERD_TOKEN"] ?? "", /^\$\{GOFHERD_TOKEN:\?.+\}$/)
-    assert.include((environment["GOFHERD_ALLOWED_HOSTS"] ?? "").split(","), "herd")
+  it("lets nobody resize a herd who has no token, though it listens on every address of its container", () => {
+    const { herd, shop, worker } = compose.services
+    for (const { environment = {} } of [herd, shop, worker]) {
+      assert.strictEqual(environment["GOFHERD_HOST"], "0.0.0.0")
+      assert.match(environment["GOFHERD_TOKEN"] ?? "", /^\$\{GOFHERD_TOKEN:\?.+\}$/)
+    }
+    assert.include((herd.environment?.["GOFHERD_ALLOWED_HOSTS"] ?? "").split(","), "herd")
+    // Their addresses are known to nobody beforehand.
+    for (const { environment = {} } of [shop, worker]) assert.notProperty(environment, "GOFHERD_ALLOWED_HOSTS")
+  })
+
+  it("has a fleet behind a profile: a shop of size 0, workers, and a Redis that keeps what it is given", () => {
+    const { redis, shop, worker } = compose.services
+    for (const { profiles } of [redis, shop, worker]) assert.deepStrictEqual(profiles, ["fleet"])
+    assert.deepStrictEqual([shop.environment?.["ORDERS_SIZE"], worker.environment?.["ORDERS_PER_SECOND"]], ["0", "0"])
+    for (const { depends_on: needed, environment } of [shop, worker]) {
+      assert.deepStrictEqual(needed, ["redis"])
+      assert.strictEqual(environment?.["ORDERS_REDIS"], "redis://redis:6379")
+    }
+    const command = redis.command?.join(" ") ?? ""
+    assert.include(command, "--appendonly yes")
+    assert.include(command, "--maxmemory-policy noeviction")
+    assert.deepStrictEqual(redis.volumes, ["redis:/data"])
+    const [found] = job.dns_sd_configs
+    assert.deepStrictEqual(found, {
+      names: ["shop", "worker"],
+      type: "A",
+      port: Number(worker.environment?.["GOFHERD_PORT"])
+    })
+    assert.deepStrictEqual(shop.ports, [`127.0.0.1:2113:${shop.environment?.["GOFHERD_PORT"]}`])
   })
 
   it("brings the parts together: herd, Prometheus, Grafana", () => {
@@ -133,6 +170,43 @@ describe("compose.yaml", () => {
 
 describe("the image", () => {
   const dockerfile = read("Dockerfile")
+  const image: ReadonlyArray<string> = JSON.parse(/^CMD (\[.+\])$/m.exec(dockerfile)?.[1] ?? "[]")
+
+  /** Where the files are that it would have. */
+  const built = Effect.gen(function*() {
+    const dir = yield* folder
+    const [, build = "", out = ""] = /^RUN npx (esbuild .+) --outdir=(\S+)$/m.exec(dockerfile) ?? []
+    assert.match(dockerfile, new RegExp(`^COPY --from=build /app/${out} /app$`, "m"))
+    const [command = "", ...args] = build.split(" ")
+    const bundling = yield* start(join(root, "node_modules/.bin", command), [...args, `--outdir=${dir}`])
+    assert.strictEqual(yield* bundling.ended, 0, bundling.stderr())
+    return dir
+  })
+
+  /** A command of the image that serves. */
+  const serve = ([command, file = ""]: ReadonlyArray<string>, files: string, environment?: Service["environment"]) =>
+    Effect.gen(function*() {
+      assert.strictEqual(command, "node")
+      const port = yield* freePort
+      const service = yield* start(process.execPath, [join(files, posix.relative("/app", file))], {
+        ...environment,
+        GOFHERD_HOST: "127.0.0.1",
+        GOFHERD_PORT: String(port),
+        GOFHERD_TOKEN: "s3cret"
+      })
+      yield* until(Effect.sync(() => service.stdout().includes("serving"))).pipe(Effect.timeout("10 seconds"))
+      const metrics = (name: string) =>
+        Effect.map(
+          ask(`http://127.0.0.1:${port}/metrics`, {
+            headers: { host: `${name}:${port}`, authorization: "Bearer s3cret" }
+          }),
+          ({ status, text }) => {
+            assert.strictEqual(status, 200, name)
+            return text
+          }
+        )
+      return { ...service, metrics }
+    })
 
   it("is built of what is let through to it, on a Node that the package supports", () => {
     const ignored = read("Dockerfile.dockerignore").trim().split("\n")
@@ -151,41 +225,42 @@ describe("the image", () => {
   })
 
   it.scopedLive(
-    "has one file that serves the herd with the environment of the compose file, until SIGTERM",
+    "has a file that serves the herd with the environment of the compose file, until SIGTERM",
     () =>
       Effect.gen(function*() {
-        const dir = yield* folder
-        const [, build = "", out = ""] = /^RUN npx (esbuild .+) --outfile=(\S+)$/m.exec(dockerfile) ?? []
-        assert.match(dockerfile, new RegExp(`^COPY --from=build /app/${out} /app/service.cjs$`, "m"))
-        assert.match(dockerfile, /^CMD \["node", "\/app\/service.cjs"\]$/m)
-        const file = join(dir, "service.cjs")
-        const [command = "", ...args] = build.split(" ")
-        const bundling = yield* start(join(root, "node_modules/.bin", command), [...args, `--outfile=${file}`])
-        assert.strictEqual(yield* bundling.ended, 0, bundling.stderr())
-
-        const port = yield* freePort
-        const { environment } = compose.services.herd
-        const service = yield* start(process.execPath, [file], {
-          ...environment,
-          GOFHERD_HOST: "127.0.0.1",
-          GOFHERD_PORT: String(port),
-          GOFHERD_TOKEN: "s3cret"
-        })
-        yield* Effect.repeat(Effect.void, {
-          schedule: Schedule.spaced("20 millis"),
-          until: () => service.stdout().includes("serving")
-        }).pipe(Effect.timeout("10 seconds"))
+        const files = yield* built
+        const { herd } = compose.services
+        const service = yield* serve(herd.command ?? image, files, herd.environment)
         // As Prometheus asks, and as an operator does.
-        for (const host of [`herd:${port}`, `localhost:${port}`, `127.0.0.1:${port}`]) {
-          const headers = { host, authorization: "Bearer s3cret" }
-          const { status, text } = yield* ask(`http://127.0.0.1:${port}/metrics`, { headers })
-          assert.strictEqual(status, 200, host)
-          assert.match(text, new RegExp(`^gofherd_size\\{herd="orders"\\} ${environment?.["ORDERS_SIZE"]}$`, "m"))
+        for (const name of ["herd", "localhost", "127.0.0.1"]) {
+          const text = yield* service.metrics(name)
+          assert.match(text, new RegExp(`^gofherd_size\\{herd="orders"\\} ${herd.environment?.["ORDERS_SIZE"]}$`, "m"))
         }
         service.child.kill("SIGTERM")
         assert.strictEqual(yield* service.ended, 0, service.stderr())
       }),
     30_000
+  )
+
+  it.scopedLive.skipIf(!hasRedis)(
+    "has a file of which a shop and workers are a fleet, with the environments of the compose file: each asked at its address, none missed",
+    () =>
+      Effect.gen(function*() {
+        const files = yield* built
+        const { url } = Context.get(yield* Layer.build(redis), Redis)
+        const run = ({ command = [], environment }: Service) =>
+          serve(command, files, { ...environment, ORDERS_REDIS: url })
+        const shop = yield* run(compose.services.shop)
+        const workers = [yield* run(compose.services.worker), yield* run(compose.services.worker)]
+        const done = (text: string) => Number(/^gofherd_success_total\{herd="orders"\} (\d+)$/m.exec(text)?.[1] ?? 0)
+        for (const worker of workers) yield* until(Effect.map(worker.metrics("172.18.0.7"), (text) => done(text) > 5))
+        assert.strictEqual(done(yield* shop.metrics("172.18.0.6")), 0)
+        for (const { child, ended, stderr } of [...workers, shop]) {
+          child.kill("SIGTERM")
+          assert.strictEqual(yield* ended, 0, stderr())
+        }
+      }),
+    60_000
   )
 })
 
@@ -199,7 +274,7 @@ describe.skipIf(find("promtool") === undefined)("Prometheus' files", () => {
       writeFileSync(join(dir, "prometheus.yml"), read("prometheus/prometheus.yml").replace(file, join(dir, "token")))
       const { output, status } = promtool(["check", "config", join(dir, "prometheus.yml")])
       assert.strictEqual(status, 0, output)
-      assert.match(output, /1 rule files found[^]*4 rules found/)
+      assert.match(output, /1 rule files found[^]*8 rules found/)
     }))
 
   it("pass promtool check rules and promtool test rules", () => {
@@ -211,12 +286,16 @@ describe.skipIf(find("promtool") === undefined)("Prometheus' files", () => {
 })
 
 describe("the alerts", () => {
-  it("are four, each with a time, a severity, a summary and a description", () => {
+  it("are eight, each with a time, a severity, a summary and a description", () => {
     assert.sameMembers(rules.map(({ alert }) => alert), [
       "HerdFailing",
       "HerdStuck",
       "HerdBacklogGrowing",
-      "HerdRetriesRising"
+      "HerdRetriesRising",
+      "HerdSourceFailing",
+      "HerdSourceBacklogGrowing",
+      "HerdDeadLetters",
+      "HerdLeasesLost"
     ])
     for (const { alert, annotations, for: time, labels } of rules) {
       assert.match(time, /^\d+m$/, alert)
@@ -285,8 +364,11 @@ describe("the dashboard", () => {
 
   it("shows every metric of a herd, and every figure of the process that changes", () => {
     const expressions = panels.flatMap(({ targets = [] }) => targets.map(({ expr }) => expr)).join("\n")
-    const metrics = readFileSync(join(root, "src/HerdMetrics.ts"), "utf8").matchAll(/"(gofherd_\w+)"/g)
-    for (const [, name = ""] of metrics) assert.include(expressions, name)
+    for (const module of ["HerdMetrics", "HerdSourceMetrics"]) {
+      const metrics = Array.from(readFileSync(join(root, `src/${module}.ts`), "utf8").matchAll(/"(gofherd_\w+)"/g))
+      assert.isAtLeast(metrics.length, 4, module)
+      for (const [, name = ""] of metrics) assert.include(expressions, name)
+    }
     for (const name of ["eventloop_lag", "resident_memory", "heap_size_used", "cpu_seconds", "open_fds"]) {
       assert.include(expressions, name)
     }

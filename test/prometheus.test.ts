@@ -15,10 +15,13 @@ import {
   MetricPair,
   MetricState,
   Option,
-  Schedule
+  Schedule,
+  Schema
 } from "effect"
 import { Herd } from "gofherd"
+import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdServer from "gofherd/HerdServer"
+import * as HerdSource from "gofherd/HerdSource"
 import { cpSync, readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { scrape, serialize } from "../src/internal/prometheus.ts"
@@ -37,6 +40,7 @@ const awkward = "a \"quoted\"\\ name\nof two lines"
 
 class Steady extends Context.Tag("steady")<Steady, Herd.Herd<number, void, string>>() {}
 class Awkward extends Context.Tag("awkward")<Awkward, Herd.Herd<number, number>>() {}
+class Durable extends Context.Tag("durable")<Durable, DurableHerd.DurableHerd<number>>() {}
 
 /** When each thing happened, by the test's own count. */
 interface Happened {
@@ -79,8 +83,12 @@ const HerdsLive = Layer.unwrapEffect(Effect.sync(() => {
     outcomes: "discard"
   })
   const other = Herd.layer(Awkward, { process: Effect.succeed<number>, name: awkward, outcomes: "discard" })
+  const durable = DurableHerd.layer(Durable, { schema: Schema.Number, process: Effect.fail }).pipe(
+    Layer.provide(HerdSource.layerMemory())
+  )
   const work = Layer.scopedDiscard(Effect.gen(function*() {
     const [one, two] = [yield* Steady, yield* Awkward]
+    yield* (yield* Durable).offer(1)
     let n = 0
     const send = Effect.gen(function*() {
       yield* one.send(++n)
@@ -89,7 +97,10 @@ const HerdsLive = Layer.unwrapEffect(Effect.sync(() => {
     })
     yield* Effect.forkScoped(Effect.schedule(send, Schedule.spaced("20 millis")))
   }))
-  return Layer.merge(Layer.succeed(Recorded, happened), Layer.provideMerge(work, Layer.merge(steady, other)))
+  return Layer.merge(
+    Layer.succeed(Recorded, happened),
+    Layer.provideMerge(work, Layer.mergeAll(steady, other, durable))
+  )
 }))
 
 class Recorded extends Context.Tag("test/Recorded")<Recorded, Happened>() {}
@@ -120,7 +131,10 @@ const PrometheusLive = Layer.scoped(
       .replaceAll(/_interval: 15s/g, "_interval: 1s")
       .replace("/run/secrets/gofherd_token", join(dir, "token"))
       .replace("herd:2112", target)
-    assert.notStrictEqual(here, text)
+      // The names are of the compose file's network.
+      .replace(/ {4}dns_sd_configs:\n(?: {6}.*\n)+/, "")
+    assert.notInclude(here, "dns_sd_configs")
+    assert.include(here, target)
     writeFileSync(config, here)
     const port = yield* freePort
     const child = yield* start(path("prometheus"), [
@@ -147,7 +161,7 @@ const PrometheusLive = Layer.scoped(
 )
 
 const World = PrometheusLive.pipe(
-  Layer.provideMerge(HerdServer.layer({ herds: [Steady, Awkward], port: 0, token: "s3cret" })),
+  Layer.provideMerge(HerdServer.layer({ herds: [Steady, Awkward, Durable], port: 0, token: "s3cret" })),
   Layer.provideMerge(HerdsLive),
   Layer.provide(Logger.minimumLogLevel(LogLevel.Error))
 )
@@ -190,7 +204,12 @@ describe.skipIf(find("prometheus") === undefined)("a real Prometheus", () => {
         const sizes = yield* query("gofherd_size")
         assert.sameDeepMembers(
           sizes.map(({ metric }) => metric),
-          ["steady", awkward].map((herd) => ({ __name__: "gofherd_size", herd, instance: target, job: "gofherd" }))
+          ["steady", awkward, "durable"].map((herd) => ({
+            __name__: "gofherd_size",
+            herd,
+            instance: target,
+            job: "gofherd"
+          }))
         )
         assert.strictEqual(single(yield* query(`gofherd_size{herd=${JSON.stringify(awkward)}}`)), 1)
         assert.isAbove(single(yield* query(`gofherd_success_total{herd=${JSON.stringify(awkward)}}`)), 100)
@@ -266,7 +285,8 @@ describe.skipIf(find("prometheus") === undefined)("a real Prometheus", () => {
         const { get } = yield* Prometheus
         assert.sameMembers((yield* get("/label/herd/values?match[]=gofherd_size")) as Array<string>, [
           "steady",
-          awkward
+          awkward,
+          "durable"
         ])
       }))
 
@@ -289,7 +309,16 @@ describe.skipIf(find("prometheus") === undefined)("a real Prometheus", () => {
         const rules = groups.flatMap(({ rules }) => rules)
         assert.deepStrictEqual(
           rules.map(({ name }) => name).toSorted(),
-          ["HerdBacklogGrowing", "HerdFailing", "HerdRetriesRising", "HerdStuck"]
+          [
+            "HerdBacklogGrowing",
+            "HerdDeadLetters",
+            "HerdFailing",
+            "HerdLeasesLost",
+            "HerdRetriesRising",
+            "HerdSourceBacklogGrowing",
+            "HerdSourceFailing",
+            "HerdStuck"
+          ]
         )
         for (const { health, lastError, name, query: expr, state } of rules) {
           assert.deepStrictEqual([name, health, lastError], [name, "ok", undefined])
