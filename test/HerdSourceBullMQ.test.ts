@@ -443,6 +443,30 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.isBelow(times.toSorted((self, that) => self - that)[5] ?? Infinity, 100)
       }))
 
+    it.scoped("arrival: leaves no listener behind, however often it is waited for", () =>
+      Effect.gen(function*() {
+        const warnings = yield* Effect.acquireRelease(
+          Effect.sync(() => {
+            const messages = new Array<string>()
+            const hear = ({ message }: Error) => void messages.push(message)
+            process.on("warning", hear)
+            return { messages, hear }
+          }),
+          ({ hear }) => Effect.sync(() => process.off("warning", hear))
+        )
+        const queue = yield* open("listeners")
+        for (let n = 0; n < 15; n++) {
+          const waiting = yield* Effect.fork(queue.arrival)
+          yield* Effect.sleep("10 millis")
+          yield* queue.offer([unit(`u${n}`)])
+          yield* waiting
+          yield* claimed(queue, 1)
+          // What listens to the server has heard of it, and ends.
+          yield* Effect.sleep("30 millis")
+        }
+        assert.deepStrictEqual(warnings.messages, [])
+      }))
+
     it.scoped("arrival: comes when a delayed unit is due, and when a unit has crashed", () =>
       Effect.gen(function*() {
         const queue = yield* open("due", { lease: Duration.millis(300), maxCrashes: 3 }, { pollInterval: "1 minute" })

@@ -74,8 +74,11 @@ class Line {
 
   /** It would go on trying for ever. */
   opened(): Promise<IRedisClient> {
-    const failed = new Promise<never>((_, reject) => this.connection.once("error", reject))
-    return Promise.race([this.client, failed])
+    return new Promise((resolve, reject) => {
+      this.connection.once("error", reject)
+      const opened = this.client.finally(() => this.connection.off("error", reject))
+      opened.then(resolve, reject)
+    })
   }
 
   close(): Promise<void> {
