@@ -41,7 +41,7 @@ const program = Effect.gen(function*() {
   yield* Effect.log(`serving ${url}`)
   if (perSecond === 0) return yield* Effect.never
   // A shop that can't keep an order says so to whoever gave it.
-  yield* arrivals(perSecond, (order) => Effect.catchAll(herd.offer(order), Effect.logWarning))
+  return yield* arrivals(perSecond, (order) => Effect.catchAll(herd.offer(order), Effect.logWarning))
 })
 
 program.pipe(

@@ -29,7 +29,7 @@ const program = Effect.gen(function*() {
   const herd = yield* Orders
   const { url } = yield* HerdServer.HerdServer
   yield* Effect.log(`serving ${url}`)
-  yield* arrivals(20, herd.send)
+  return yield* arrivals(20, herd.send)
 })
 
 program.pipe(
