@@ -214,6 +214,11 @@ export interface Queue extends Stored {
   renew(claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError>
   /** Waits until there may be something to claim, be it that a lease has run out. */
   readonly arrival: Effect.Effect<void, SourceError>
+  /**
+   * How many settlings and claims may be under way at once, an integer from 1, the default. With more, a source that is far away hears of
+   * some units while gophers work on others; each time it is told of fewer.
+   */
+  readonly concurrency?: number | undefined
 }
 
 /**

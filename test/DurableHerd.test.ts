@@ -84,6 +84,18 @@ describe("the options of a durable herd", () => {
       }))
   }
 
+  for (const concurrency of [0, 1.5, Number.NaN]) {
+    it.scoped(`refuse a source that can be asked ${concurrency} things at a time`, () =>
+      Effect.gen(function*() {
+        const source = altered(yield* memory, () => ({ concurrency }))
+        const exit = yield* Effect.exit(DurableHerd.make({ ...numbers, process: Effect.succeed }).pipe(on(source)))
+        assert.strictEqual(
+          died(exit),
+          `expected concurrency to be an integer from 1, got ${concurrency}`
+        )
+      }))
+  }
+
   it.scoped("may come from an Effect, whose failure is the layer's; so is a source that can't be opened", () =>
     Effect.gen(function*() {
       class Numbers extends Context.Tag("numbers")<Numbers, DurableHerd.DurableHerd<number>>() {}
@@ -274,38 +286,42 @@ describe("offering to a durable herd", () => {
 describe("a durable herd whose source is in trouble", () => {
   const silent = makeLogs(LogLevel.Warning)
 
-  it.scoped("tries again after 100 ms, 200 ms and so on up to 5 s, warns once, counts, and goes on when it answers", () =>
-    Effect.gen(function*() {
-      const { collect, lines } = makeLogs(LogLevel.Warning)
-      const asked: Array<number> = []
-      let away = true
-      const source = altered(yield* memory, (queue) => ({
-        claim: (max) =>
-          Effect.flatMap(Effect.clock, (clock) => {
-            asked.push(clock.unsafeCurrentTimeMillis())
-            return away ? Effect.fail(refusal) : queue.claim(max)
-          })
+  for (const concurrency of [1, 2]) {
+    it.scoped(`tries again after 100 ms, 200 ms and so on up to 5 s, warns once, counts, and goes on when it answers; concurrency ${concurrency}`, () =>
+      Effect.gen(function*() {
+        const { collect, lines } = makeLogs(LogLevel.Warning)
+        const asked: Array<number> = []
+        let away = true
+        const source = altered(yield* memory, (queue) => ({
+          concurrency,
+          claim: (max) =>
+            Effect.flatMap(Effect.clock, (clock) => {
+              asked.push(clock.unsafeCurrentTimeMillis())
+              return away ? Effect.fail(refusal) : queue.claim(max)
+            })
+        }))
+        const stage = makeStage()
+        const name = `troubled ${concurrency}`
+        const herd = yield* DurableHerd.make({ ...numbers, name, process: stage.process }).pipe(
+          on(source),
+          collect
+        )
+        yield* herd.offer(1)
+        yield* turns
+        for (let n = 0; n < 200; n++) yield* Effect.zipRight(TestClock.adjust("100 millis"), turns)
+        assert.deepStrictEqual(asked, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300])
+        assert.deepStrictEqual(lines, [
+          `WARN [${name}] expected the test source to answer, got no; next attempt in 100ms`
+        ])
+        assert.strictEqual(yield* count(HerdSourceMetrics.sourceErrors, name), 9)
+        assert.deepStrictEqual(stage.started, [])
+        away = false
+        yield* TestClock.adjust("5 seconds")
+        yield* turns
+        assert.deepStrictEqual(stage.started, [1])
+        yield* stage.finish
       }))
-      const stage = makeStage()
-      const herd = yield* DurableHerd.make({ ...numbers, name: "troubled", process: stage.process }).pipe(
-        on(source),
-        collect
-      )
-      yield* herd.offer(1)
-      yield* turns
-      for (let n = 0; n < 200; n++) yield* Effect.zipRight(TestClock.adjust("100 millis"), turns)
-      assert.deepStrictEqual(asked, [0, 100, 300, 700, 1_500, 3_100, 6_300, 11_300, 16_300])
-      assert.deepStrictEqual(lines, [
-        "WARN [troubled] expected the test source to answer, got no; next attempt in 100ms"
-      ])
-      assert.strictEqual(yield* count(HerdSourceMetrics.sourceErrors, "troubled"), 9)
-      assert.deepStrictEqual(stage.started, [])
-      away = false
-      yield* TestClock.adjust("5 seconds")
-      yield* turns
-      assert.deepStrictEqual(stage.started, [1])
-      yield* stage.finish
-    }))
+  }
 
   it.scoped("lets a gopher wait until its source has heard of the unit, and runs no unit meanwhile in its stead", () =>
     Effect.gen(function*() {
@@ -586,6 +602,63 @@ describe("a durable herd", () => {
       yield* stage.succeed(4)
       assert.deepStrictEqual(asked.slice(1), ["settle 1, claim 1"])
       yield* stage.finish
+    }))
+
+  it.scoped("has a source hear of some units while gophers work on others, if it may be asked several things at a time", () =>
+    Effect.gen(function*() {
+      const asked: Array<string> = []
+      const answers: Array<Deferred.Deferred<void>> = []
+      let closing = false
+      const answer = Effect.suspend(() => {
+        const first = answers.shift()
+        return Effect.zipRight(first === undefined ? Effect.void : Deferred.succeed(first, undefined), turns)
+      })
+      const source = altered(yield* memory, (queue) => ({
+        concurrency: 2,
+        settle: (settlements, claim) =>
+          Effect.gen(function*() {
+            const settled = settlements.map(({ claim: { body } }) => body)
+            asked.push(`settle ${settled}, claim ${claim}`)
+            const answered = yield* Deferred.make<void>()
+            answers.push(answered)
+            if (!closing) yield* Deferred.await(answered)
+            return yield* queue.settle(settlements, claim)
+          })
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process, size: 4 }).pipe(on(source))
+      yield* Effect.addFinalizer(() => {
+        closing = true
+        return answer
+      })
+      yield* turns
+      yield* herd.offerAll(Array.from({ length: 12 }, (_, n) => n + 1))
+      yield* turns
+      assert.deepStrictEqual(stage.running, [1, 2, 3, 4])
+      yield* Effect.all([1, 2, 3, 4].map(stage.succeed), { concurrency: "unbounded" })
+      assert.deepStrictEqual(asked.splice(0), ["settle 1,2, claim 2", "settle 3,4, claim 2"])
+      assert.deepStrictEqual(stage.running, [])
+      // Those it has heard of make room, while it is still told of the others.
+      yield* answer
+      assert.deepStrictEqual(stage.running, [5, 6])
+      yield* stage.succeed(5)
+      assert.deepStrictEqual(asked.splice(0), ["settle 5, claim 1"])
+      // A third thing waits.
+      yield* stage.succeed(6)
+      assert.deepStrictEqual(asked, [])
+      yield* answer
+      assert.deepStrictEqual(asked.splice(0), ["settle 6, claim 1"])
+      assert.deepStrictEqual(stage.running, [7, 8])
+      // What is claimed while a shrink goes on goes back.
+      yield* herd.resize(1)
+      for (let n = 0; n < 12; n++) yield* Effect.zipRight(stage.finish, answer)
+      assert.deepStrictEqual(asked, [
+        "settle 7,8, claim 0",
+        "settle 9,10, claim 1",
+        ...[9, 10, 11, 12].map((n) => `settle ${n}, claim 1`)
+      ])
+      assert.deepStrictEqual(stage.started, Array.from({ length: 12 }, (_, n) => n + 1))
+      assert.strictEqual(stage.most, 4)
     }))
 
   it.scoped("claims in the same step also for gophers that own a resource", () =>

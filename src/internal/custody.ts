@@ -44,7 +44,8 @@ interface Held<In, Out, E> {
  * units, of all that have ended in a turn of the event loop at once, and claims the next ones with it; it gives back those that a
  * shrink or a pause leaves without a gopher; and it keeps up the leases.
  *
- * One loop does it: it compares what there is with what should be, takes one step, and looks again.
+ * A loop does it: it compares what there is with what should be, takes one step, and looks again. There are several, which share what there is
+ * to do, where the source can be asked several things at a time.
  *
  * @internal
  */
@@ -54,6 +55,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly clock: Clock.Clock
   private readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
   private readonly lease: Duration.Duration
+  private readonly loops: number
   private readonly tally: SourceTally
   private readonly trouble: Trouble
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
@@ -61,18 +63,22 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly ending = new Set<Job<In, Out, E>>()
   /** Those the source is to hear of. */
   private unheard: Array<Held<In, Out, E>> = []
+  /** Of those that it is being told of, how many have gophers, which are about to be free; and how many units are being claimed. */
+  private telling = 0
+  private asking = 0
   /** The source had fewer units than were asked for, and has not said that there are more. */
   private exhausted = false
-  /** It waits for the source to say so. */
+  /** A loop waits for the source to say so. */
   private listening = false
+  /** The source has failed, and is left alone for a while. */
+  private troubled = false
   private over = false
 
-  /** There is something to do for the loop. */
-  private readonly stirred = new Condition(() => {
-    if (this.over || this.unheard.length > 0) return true
-    const vacancies = this.herd.vacancies(this.ending.size)
-    return vacancies < 0 || (this.listening ? vacancies === 0 : vacancies > 0)
-  })
+  /** There is something to do for a loop that waits. */
+  private readonly stirred = new Condition(() => this.over || (!this.troubled && this.stir))
+
+  /** The same for the one that listens, or there is nothing left to listen for. */
+  private readonly sated = new Condition(() => this.stirred.holds() || this.wanted <= 0)
 
   /** It is over, and the source has heard of all. */
   private readonly finished = new Condition(() => this.over && this.unheard.length === 0)
@@ -89,6 +95,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     this.clock = options.clock
     this.decode = options.decode
     this.lease = options.lease
+    this.loops = options.queue.concurrency ?? 1
     this.tally = new SourceTally(this.herd.name)
     this.trouble = new Trouble({ tally: this.tally, log: (level, message) => this.log(level, message) })
   }
@@ -137,23 +144,44 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
 
   // ---------------------------------------------------------------------------------------------------- the loop
 
+  /** How many more units there are gophers for. */
+  private get wanted(): number {
+    return this.herd.vacancies(this.ending.size + this.telling) - this.asking
+  }
+
+  /** How many units wait here for which there are none. */
+  private get surplus(): number {
+    return -this.herd.vacancies(this.ending.size)
+  }
+
+  private get stir(): boolean {
+    return this.unheard.length > 0 || this.surplus > 0 || (this.wanted > 0 && !(this.exhausted && this.listening))
+  }
+
   private readonly step: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.troubled && !this.over) return this.stirred.await
     this.giveBack()
-    const told = this.unheard
-    const ending = this.ending.size + told.filter(isRunning).length
-    const wanted = Math.max(0, this.herd.vacancies(ending))
-    if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest(wanted)
-    this.unheard = []
+    // Each loop takes its share, so that while the source hears of some the gophers of others are given work.
+    const told = this.unheard.splice(0, Math.ceil(Math.max(this.held.size, this.unheard.length) / this.loops))
+    const running = told.filter(isRunning).length
+    this.telling += running
+    const wanted = Math.max(0, this.wanted)
+    if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest
+    this.asking += wanted
     const settlements = told.flatMap(({ settlement }) => settlement ?? [])
     const asked = settlements.length > 0
       ? this.queue.settle(settlements, wanted)
       : Effect.map(this.queue.claim(wanted), (claimed): Settled => ({ lost: [], claimed }))
     return Effect.matchEffect(this.trouble.ask(asked), {
       onFailure: (error) => {
-        this.unheard = [...told, ...this.unheard]
-        return this.failed(error)
+        this.telling -= running
+        this.asking -= wanted
+        this.unheard.unshift(...told)
+        return this.pause(error)
       },
       onSuccess: ({ claimed, lost }) => {
+        this.telling -= running
+        this.asking -= wanted - claimed.length
         this.trouble.over()
         this.exhausted = claimed.length < wanted
         return Effect.zipRight(
@@ -166,7 +194,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
 
   /** Units that no gopher is free for go back. */
   private giveBack(): void {
-    let surplus = -this.herd.vacancies(this.ending.size)
+    let { surplus } = this
     if (surplus <= 0) return
     for (const held of this.held.values()) {
       if (surplus <= 0) return
@@ -176,21 +204,33 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     }
   }
 
-  /** Waits until something is to be done. */
-  private rest(wanted: number): Effect.Effect<void> {
-    this.listening = wanted > 0
-    if (!this.listening) return this.stirred.await
+  /** Waits until something is to be done; one of the loops, if units are wanted, for the source to say that there are some. */
+  private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
+    if (this.listening || this.wanted <= 0) return this.stirred.await
+    this.listening = true
     const arrival = Effect.matchEffect(this.trouble.ask(this.queue.arrival), {
-      onFailure: (error) => this.failed(error),
+      onFailure: (error) => this.pause(error),
       onSuccess: () =>
         Effect.sync(() => {
           this.exhausted = false
         })
     })
     return Effect.ensuring(
-      Effect.raceFirst(arrival, this.stirred.await),
+      Effect.raceFirst(arrival, this.sated.await),
       Effect.sync(() => {
         this.listening = false
+      })
+    )
+  })
+
+  /** All loops leave the source alone. */
+  private pause(error: SourceError): Effect.Effect<void> {
+    this.troubled = true
+    return Effect.ensuring(
+      this.failed(error),
+      Effect.sync(() => {
+        this.troubled = false
+        this.stirred.check()
       })
     )
   }
@@ -214,6 +254,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private take(claim: Claim): Effect.Effect<void> {
     return Effect.matchCause(this.decode(claim.body), {
       onSuccess: (body) => {
+        this.asking--
         const { attempt, firstFailureAt, id, priority } = claim
         const job: Job<In, Out, E> = new Job<In, Out, E>(body, {
           id,
@@ -228,6 +269,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         if (!this.herd.enter(job)) this.conclude(held, { _tag: "Release", claim })
       },
       onFailure: (cause) => {
+        this.asking--
         const error = new InvalidUnit({
           herd: this.herd.name,
           part: "body",
@@ -295,13 +337,20 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private running: Fiber.RuntimeFiber<void> | undefined = undefined
 
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
-    this.herd.turn.atEnd(() => this.stirred.check())
+    this.herd.turn.atEnd(() => {
+      this.stirred.check()
+      this.sated.check()
+    })
     const loop = Effect.whileLoop({
       while: () => !this.finished.holds(),
       body: () => this.step,
       step: () => {}
     })
-    const life = loop.pipe(Effect.raceFirst(Effect.forever(this.beat)), Effect.raceFirst(Effect.forever(this.look)))
+    const loops = Effect.all(Array.from({ length: this.loops }, () => loop), {
+      concurrency: "unbounded",
+      discard: true
+    })
+    const life = loops.pipe(Effect.raceFirst(Effect.forever(this.beat)), Effect.raceFirst(Effect.forever(this.look)))
     return Effect.map(Effect.forkDaemon(Effect.interruptible(life)), (running) => {
       this.running = running
     })
@@ -312,6 +361,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     if (running === undefined) return Effect.void
     this.over = true
     this.stirred.check()
+    this.sated.check()
     this.finished.check()
     return Effect.ensuring(this.ended(running), Effect.sync(() => this.tally.stop()))
   })

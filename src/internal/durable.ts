@@ -7,11 +7,12 @@ import type { DurableHerd, OfferAllOptions, OfferOptions, Options } from "../Dur
 import type { SourceError } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import type { HerdSource, NewUnit, Queue } from "../HerdSource.ts"
-import { checkNow, holds, isIterable } from "./check.ts"
+import { check, checkNow, holds, isIterable, optional } from "./check.ts"
 import { Custody } from "./custody.ts"
 import type { Entry, Settings } from "./durableOptions.ts"
 import { checkId, offerAllOptions, offerOptions, validate } from "./durableOptions.ts"
 import { makeWith } from "./herd.ts"
+import { isCount } from "./options.ts"
 import { makeUnitIds } from "./unitIds.ts"
 
 /** How many units are offered to the source at a time. */
@@ -94,6 +95,8 @@ const start = <In, Out, E, R>(
     const { name } = settings
     const clock = yield* Effect.clock
     const queue = yield* source.open(name, { lease, maxCrashes })
+    const { concurrency } = queue
+    yield* Effect.orDie(check(optional(isCount)(concurrency), "concurrency", "an integer from 1", concurrency))
     const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
     const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
     const { offer, offerAll } = new Offers({ herd: name, queue, encode, newId })

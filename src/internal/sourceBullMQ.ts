@@ -49,6 +49,8 @@ class BullQueue implements Queue {
   private readonly pollInterval: Duration.Duration
   private readonly retention: number
   private readonly claims: Claims
+  /** While the server is at one command, it may be sent another. */
+  readonly concurrency = 2
   private units = 0
   /** How often in a row there was nothing to claim. */
   private futile = 0

@@ -354,6 +354,7 @@ export const durableContract = ({ name, programs, skipped = false, store }: Subj
         const ids = Array.from({ length: 400 }, (_, n) => `unit ${n}`)
         yield* herd.offerAll(ids)
         yield* herd.awaitIdle
+        yield* that.herd.awaitIdle
         assert.deepStrictEqual(done.toSorted(), ids.toSorted())
         const [mine, others] = [yield* herd.state, yield* that.herd.state]
         assert.strictEqual(mine.succeeded + others.succeeded, 400)
