@@ -27,6 +27,14 @@ export class Condition {
     return this.waiters.size > 0
   }
 
+  /** Lets one of them go on. */
+  checkFirst(): void {
+    const [first] = this.waiters
+    if (first === undefined || !this.holds()) return
+    this.waiters.delete(first)
+    first()
+  }
+
   check(): void {
     if (this.waiters.size === 0 || !this.holds()) return
     const waiters = Array.from(this.waiters)

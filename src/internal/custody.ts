@@ -168,6 +168,8 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const wanted = Math.max(0, this.wanted)
     if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest
     this.asking += wanted
+    // There may be a share for the next one.
+    this.stirred.checkFirst()
     const settlements = told.flatMap(({ settlement }) => settlement ?? [])
     const asked = settlements.length > 0
       ? this.queue.settle(settlements, wanted)
@@ -230,7 +232,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
       this.failed(error),
       Effect.sync(() => {
         this.troubled = false
-        this.stirred.check()
+        this.stirred.checkFirst()
       })
     )
   }
@@ -338,7 +340,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
 
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
     this.herd.turn.atEnd(() => {
-      this.stirred.check()
+      this.stirred.checkFirst()
       this.sated.check()
     })
     const loop = Effect.whileLoop({
