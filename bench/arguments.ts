@@ -7,7 +7,16 @@ export interface Arguments extends Options {
   readonly out?: string | URL
 }
 
-const RESULTS = new URL("results.json", import.meta.url)
+/** What is run together, and kept: what needs nothing but Node, and what needs servers. */
+export interface Suites {
+  readonly whole: ReadonlyArray<Suite>
+  readonly durable: ReadonlyArray<Suite>
+}
+
+const resultsOf = {
+  whole: new URL("results.json", import.meta.url),
+  durable: new URL("results.durable.json", import.meta.url)
+}
 
 const quoted = (value: unknown) => JSON.stringify(value)
 
@@ -15,16 +24,25 @@ const parse = (args: ReadonlyArray<string>) => {
   try {
     return parseArgs({
       args: [...args],
-      options: { quick: { type: "boolean", default: false }, only: { type: "string" }, out: { type: "string" } }
+      options: {
+        quick: { type: "boolean", default: false },
+        durable: { type: "boolean", default: false },
+        only: { type: "string" },
+        out: { type: "string" }
+      }
     }).values
   } catch {
-    throw new Error(`expected options of --quick, --only SUITE,SUITE and --out FILE, got ${quoted(args.join(" "))}`)
+    throw new Error(
+      `expected options of --quick, --durable, --only SUITE,SUITE and --out FILE, got ${quoted(args.join(" "))}`
+    )
   }
 }
 
 /** Part of the suites, or a glance at them, doesn't replace what is kept of the whole. */
-export const readArguments = (args: ReadonlyArray<string>, all: ReadonlyArray<Suite>): Arguments => {
-  const { only, out, quick } = parse(args)
+export const readArguments = (args: ReadonlyArray<string>, given: Suites): Arguments => {
+  const { durable, only, out, quick } = parse(args)
+  const group = durable ? "durable" : "whole"
+  const all = given[group]
   const names = only?.split(",") ?? all.map(({ name }) => name)
   for (const name of names) {
     if (!all.some((suite) => suite.name === name)) {
@@ -36,5 +54,5 @@ export const readArguments = (args: ReadonlyArray<string>, all: ReadonlyArray<Su
   if (out === "") throw new Error(`expected --out to name a file, got ""`)
   const suites = all.filter(({ name }) => names.includes(name))
   if (out !== undefined) return { quick, suites, out }
-  return quick || only !== undefined ? { quick, suites } : { quick, suites, out: RESULTS }
+  return quick || only !== undefined ? { quick, suites } : { quick, suites, out: resultsOf[group] }
 }

@@ -2,6 +2,7 @@
  * What bounded concurrency costs, here and elsewhere.
  *
  *     npm run bench                              # all of it, into bench/results.json
+ *     npm run bench -- --durable                 # durable herds, which need a Redis and a PostgreSQL, into bench/results.durable.json
  *     npm run bench -- --quick                   # a tenth of the work: for a glance
  *     npm run bench -- --only sync,http          # some of the suites
  *     npm run bench -- --quick --out FILE        # kept in a file of its own
@@ -26,7 +27,7 @@ import { figure, table } from "./table.ts"
 import { judge, targetColumns, targetRow } from "./targets.ts"
 import { threadRaces } from "./threadRaces.ts"
 
-const all: ReadonlyArray<Suite> = [
+const whole: ReadonlyArray<Suite> = [
   ...races,
   latency,
   resize,
@@ -36,12 +37,11 @@ const all: ReadonlyArray<Suite> = [
   growthByUnits,
   growthBySize,
   ...threadRaces,
-  threadTrip,
-  ...durableRaces
+  threadTrip
 ]
 
 const main = async (): Promise<void> => {
-  const { out, suites, ...options } = readArguments(process.argv.slice(2), all)
+  const { out, suites, ...options } = readArguments(process.argv.slice(2), { whole, durable: durableRaces })
   // Better now than after all has been measured.
   if (out !== undefined) await (await open(out, "a")).close()
   const results = new Array<SuiteResult>()

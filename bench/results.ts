@@ -19,7 +19,18 @@ export const runSuite = async (suite: Suite, options: Options): Promise<SuiteRes
   rows: await suite.run(options)
 })
 
-const compared = ["effect", "p-queue", "p-limit", "fastq", "async", "bottleneck", "piscina", "poolifier"]
+const compared = [
+  "effect",
+  "p-queue",
+  "p-limit",
+  "fastq",
+  "async",
+  "bottleneck",
+  "piscina",
+  "poolifier",
+  "bullmq",
+  "@effect/experimental"
+]
 
 const decodePackage = Schema.decodeUnknownSync(Schema.parseJson(Schema.Struct({ version: Schema.String })))
 

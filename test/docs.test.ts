@@ -266,6 +266,44 @@ describe("the figures of the README", () => {
     }
   })
 
+  it("of durable herds are those of the last run of theirs, of every source at every size, in one process and in two", () => {
+    const measured: typeof results = JSON.parse(readFileSync(join(root, "bench/results.durable.json"), "utf8"))
+    assert.isFalse(measured.quick)
+    const valueOf = (suite: string, row: string, column: string): number => {
+      const found = measured.suites.find(({ name }) => name === suite)
+      return found?.rows.find(({ name }) => name === row)?.values[found.columns.indexOf(column)] ?? NaN
+    }
+    const own = readme.split("\n### What durability costs")[1]?.split("\n## ")[0] ?? ""
+    const [races = [], growth = []] = own.split("\n\n").filter((part) => part.startsWith("|")).map((part) =>
+      part.trim().split("\n").map(cells)
+    )
+    const [header = [], , ...rows] = races
+    const contenders = new Set(
+      measured.suites.find(({ name }) => name === "durable")?.rows.map(({ name }) => name.split(": ")[0])
+    )
+    assert.sameMembers(rows.map(([name]) => name), Array.from(contenders))
+    for (const [contender, ...figures] of rows) {
+      figures.forEach((figure, i) => {
+        const [size, processes] = header[i + 1]?.split(" x ").toReversed() ?? []
+        const row = `${contender}: ${size} at a time${
+          processes === undefined ? "" : ` in each of ${processes} processes`
+        }`
+        const [, rate = "", cpu = ""] = /^([\d.]+), ([\d,]+)$/.exec(figure) ?? []
+        assert.isTrue(agree(rate, valueOf("durable", row, "units/s") / 1_000), `${row}: ${figure}`)
+        assert.isTrue(agree(cpu, valueOf("durable", row, "CPU µs/unit")), `${row}: ${figure}`)
+      })
+      assert.strictEqual(figures.length, 6)
+    }
+    const [, , ...stored] = growth
+    assert.strictEqual(stored.length, 3)
+    for (const [row = "", rate = "", cpu = "", offered = ""] of stored) {
+      const value = (column: string) => valueOf("durableGrowth", `${row} units`, column)
+      assert.isTrue(agree(rate, value("units/s") / 1_000), `${row}: ${rate}, measured ${value("units/s")}`)
+      assert.isTrue(agree(cpu, value("CPU µs/unit")), `${row}: ${cpu}, measured ${value("CPU µs/unit")}`)
+      assert.isTrue(agree(offered, value("offered, k/s")), `${row}: ${offered}, measured ${value("offered, k/s")}`)
+    }
+  })
+
   it("of threads are those, too, each in the row of its pool", () => {
     const threads = readme.split("\n### When threads pay")[1]?.split("\n## ")[0] ?? ""
     const [header = [], , ...rows] =

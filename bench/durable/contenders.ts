@@ -22,8 +22,10 @@ export interface Contender {
   readonly store: Store
   /** As BullMQ's own Worker on the same server. */
   readonly peer?: string
-  /** Gets no more units than these, since more would take it too long. */
-  readonly atMost?: number
+  /** Gets fewer units, since more would take it too long. */
+  readonly slow?: boolean
+  /** Keeps the event loop to itself until it has done them all, so that they can't be counted in between. */
+  readonly blocking?: boolean
   /** Can several processes work on it? */
   readonly shared: boolean
   readonly fill: (place: Place, units: number) => Effect.Effect<void>
@@ -48,7 +50,7 @@ const herd = (
   name: string,
   store: Store,
   source: (place: Place) => Source,
-  more: { readonly peer?: string; readonly shared?: boolean } = {}
+  more: { readonly peer?: string; readonly shared?: boolean; readonly slow?: boolean } = {}
 ): Contender => {
   const made = (place: Place, size: number, onUnit: () => void) =>
     Effect.gen(function*() {
@@ -94,7 +96,8 @@ const openPersisted = ({ location, queue }: Place) =>
 const persistedQueue: Contender = {
   name: "PersistedQueue, SQLite (better-sqlite3)",
   store: "file",
-  atMost: 4_000,
+  slow: true,
+  blocking: true,
   shared: true,
   fill: (place, units) =>
     Effect.flatMap(
@@ -126,6 +129,7 @@ const bullMQ = (
 ): Contender => ({
   name,
   store,
+  slow: store === "postgres",
   shared: true,
   fill: (place, units) =>
     Effect.promise(async () => {
@@ -181,7 +185,7 @@ export const contenders: ReadonlyArray<Contender> = [
     "herd, BullMQ on PostgreSQL",
     "postgres",
     ({ location }) => HerdSourceBullMQ.layerPostgres({ connection: { url: location } }),
-    { peer: "BullMQ's Worker, PostgreSQL" }
+    { peer: "BullMQ's Worker, PostgreSQL", slow: true }
   ),
   onPostgres
 ]

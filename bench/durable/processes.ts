@@ -6,7 +6,7 @@ class Ended extends Data.TaggedError("Ended")<{ readonly message: string }> {}
 const worker = new URL("worker.ts", import.meta.url)
 
 interface Worker {
-  readonly send: (message: "go" | "stop") => Effect.Effect<void>
+  readonly send: (message: "go") => Effect.Effect<void>
   /** The first message that this makes something of. */
   readonly hears: <A>(of: (message: unknown) => A | undefined) => Effect.Effect<A, Ended>
   readonly child: ChildProcess
@@ -45,17 +45,23 @@ const numberIn = (message: unknown, key: string): number | undefined => {
 }
 
 export interface Worked {
-  /** From when they are told to begin until all units are done. */
-  readonly seconds: number
-  /** Microseconds of processor time, of all of them. */
+  /** Units per second, of all of them together. */
+  readonly rate: number
+  /** Microseconds of processor time per unit. */
   readonly cpu: number
+}
+
+export interface Units {
+  /** They don't count: with them the processes connect, and are compiled. */
+  readonly first: number
+  readonly counted: number
 }
 
 /** So many processes work off so many units. */
 export const workOff = (
   args: { readonly name: string; readonly location: string; readonly queue: string; readonly size: number },
   processes: number,
-  units: number
+  units: Units
 ): Effect.Effect<Worked, Ended> =>
   Effect.gen(function*() {
     const workers = yield* Effect.forEach(
@@ -66,22 +72,24 @@ export const workOff = (
     yield* Effect.forEach(workers, ({ hears }) => hears((message) => message === "ready" || undefined), {
       concurrency: "unbounded"
     })
-    const done = workers.map(() => 0)
-    const began = performance.now()
+    const told = workers.map(() => ({ units: 0, cpu: 0 }))
+    const begin = performance.now()
     yield* Effect.forEach(workers, ({ send }) => send("go"))
-    // The one that does the last unit says so.
-    yield* Effect.raceAll(workers.map(({ hears }, index) =>
-      hears((message) => {
-        done[index] = numberIn(message, "units") ?? done[index] ?? 0
-        return done.reduce((sum, n) => sum + n, 0) >= units || undefined
-      })
-    ))
-    const seconds = (performance.now() - began) / 1_000
-    const cpu = yield* Effect.forEach(
-      workers,
-      ({ hears, send }) =>
-        Effect.zipLeft(hears((message) => numberIn(message, "cpu")), send("stop"), { concurrent: true }),
-      { concurrency: "unbounded" }
-    )
-    return { seconds, cpu: cpu.reduce((sum, n) => sum + n, 0) }
+    /** The one that does the last of so many says so. */
+    const until = (units: number) =>
+      Effect.raceAll(workers.map(({ hears }, index) =>
+        hears((message) => {
+          told[index] = { units: numberIn(message, "units") ?? 0, cpu: numberIn(message, "cpu") ?? 0 }
+          const sum = { at: performance.now(), units: 0, cpu: 0 }
+          for (const { cpu, units } of told) {
+            sum.units += units
+            sum.cpu += cpu
+          }
+          return sum.units >= units ? sum : undefined
+        })
+      ))
+    const began = units.first === 0 ? { at: begin, units: 0, cpu: 0 } : yield* until(units.first)
+    const ended = yield* until(units.first + units.counted)
+    const counted = ended.units - began.units
+    return { rate: counted / (ended.at - began.at) * 1_000, cpu: (ended.cpu - began.cpu) / counted }
   }).pipe(Effect.scoped)
