@@ -20,10 +20,11 @@ const slow = new Set([
   "logs, stdout and stderr come above the line, whole and in order"
 ])
 
-/** And these suites, whole. */
+/** And these suites, whole; also those of programs, which are another process each. */
 const slowSuites = new Set(["in Chromium", "a client that takes its time", "a server that is attacked"])
+const isSlow = (suite: string) => slowSuites.has(suite) || suite.startsWith("a process of a durable herd")
 
 beforeEach(({ skip, task }) => {
   if (slow.has(task.name) || task.name.startsWith("2,500 mutated requests")) skip()
-  for (let suite = task.suite; suite !== undefined; suite = suite.suite) if (slowSuites.has(suite.name)) skip()
+  for (let suite = task.suite; suite !== undefined; suite = suite.suite) if (isSlow(suite.name)) skip()
 })

@@ -25,7 +25,7 @@ interface Part {
  * Chromium, dashboardPage.ts, which is made of it, and modules of types alone.
  *
  * Left out of the tests is what takes long and tells little beyond the others: what runs programs (examples, deploy, docs,
- * dashboard, shutdown, a real Prometheus), attacks (in scripts/mutation.setup.ts), and go-original, which says the same things
+ * dashboard, shutdown, a real Prometheus) or servers (BullMQ, whose files are not mutated), attacks (in scripts/mutation.setup.ts), and go-original, which says the same things
  * again in another order. Of the model's random sequences 40 are run, not 2,000.
  */
 const parts: Readonly<Record<string, Part>> = {
@@ -70,10 +70,12 @@ const parts: Readonly<Record<string, Part>> = {
       "src/HerdError.ts",
       "src/HerdRouter.ts",
       "src/HerdServer.ts",
-      ..."access body controls dashboard eventStreams fallback gracefulServer monitor patch processMetrics"
+      ..."access body command controls dashboard deadLetters eventStreams fallback gracefulServer monitor patch"
         .split(" ")
         .map((name) => `src/internal/${name}.ts`),
-      ..."prometheus quantile routes settings token".split(" ").map((name) => `src/internal/${name}.ts`)
+      ..."processMetrics prometheus quantile routes settings sourceWatch stored token".split(" ").map((name) =>
+        `src/internal/${name}.ts`
+      )
     ],
     tests: [
       "openapi",
@@ -86,6 +88,7 @@ const parts: Readonly<Record<string, Part>> = {
       "HerdApi",
       "HerdClient",
       "HerdApi.events",
+      "HerdApi.durable",
       "HerdRouter",
       "hostile.http",
       "monitor",
@@ -100,6 +103,16 @@ const parts: Readonly<Record<string, Part>> = {
       )
     ],
     tests: ["HerdProgress", "hostile.http"]
+  },
+  durable: {
+    mutate: [
+      "src/HerdSourceMetrics.ts",
+      ..."custody durable durableOptions owner replay sourceMemory sourceOptions sourceSqlite sourceTally sourceText trouble"
+        .split(" ").map((name) => `src/internal/${name}.ts`),
+      "src/internal/sqliteStatements.ts",
+      "src/internal/unitIds.ts"
+    ],
+    tests: ["replay", "DurableHerd", "HerdSource", "HerdSourceSqlite"]
   }
 }
 
