@@ -140,9 +140,10 @@ export class Claims {
     const back = open.filter(({ settlement }) => settlement._tag === "Release")
     // First, so that they may be claimed with the others.
     const released = await settledAll(back.length === 0 ? [] : [this.release(back.map(({ held }) => held), step)])
-    // In one command, which keeps them.
-    const together = this.engine.step !== undefined && this.engine.keep !== true
-    const done = together ? open.filter(({ settlement }) => settlement._tag === "Ack") : []
+    // Several in one command, which keeps them. For one and its successor BullMQ has a command, of which PostgreSQL knows the plan.
+    const acked = open.filter(({ settlement }) => settlement._tag === "Ack")
+    const together = this.engine.step !== undefined && this.engine.keep !== true && (acked.length > 1 || step.max > 1)
+    const done = together ? acked : []
     const others = open.filter((one) => !back.includes(one) && !done.includes(one))
     if (step.max > 0) await this.engine.tend(step.now)
     let fetching = 0
