@@ -40,6 +40,9 @@ export interface Place {
   readonly queue: string
 }
 
+/** Whoever works on it. */
+const isSlow = (store: Store) => store === "postgres"
+
 const bodiesOf = (units: number) => Array.from({ length: units }, (_, n) => n)
 
 // ------------------------------------------------------------------------------------------------------ herds
@@ -50,7 +53,7 @@ const herd = (
   name: string,
   store: Store,
   source: (place: Place) => Source,
-  more: { readonly peer?: string; readonly shared?: boolean; readonly slow?: boolean } = {}
+  more: { readonly peer?: string; readonly shared?: boolean } = {}
 ): Contender => {
   const made = (place: Place, size: number, onUnit: () => void) =>
     Effect.gen(function*() {
@@ -68,6 +71,7 @@ const herd = (
   return {
     name,
     store,
+    slow: isSlow(store),
     shared: true,
     ...more,
     fill: (place, units) =>
@@ -129,7 +133,7 @@ const bullMQ = (
 ): Contender => ({
   name,
   store,
-  slow: store === "postgres",
+  slow: isSlow(store),
   shared: true,
   fill: (place, units) =>
     Effect.promise(async () => {
@@ -185,7 +189,7 @@ export const contenders: ReadonlyArray<Contender> = [
     "herd, BullMQ on PostgreSQL",
     "postgres",
     ({ location }) => HerdSourceBullMQ.layerPostgres({ connection: { url: location } }),
-    { peer: "BullMQ's Worker, PostgreSQL", slow: true }
+    { peer: "BullMQ's Worker, PostgreSQL" }
   ),
   onPostgres
 ]

@@ -6,7 +6,8 @@ class Ended extends Data.TaggedError("Ended")<{ readonly message: string }> {}
 const worker = new URL("worker.ts", import.meta.url)
 
 interface Worker {
-  readonly send: (message: "go") => Effect.Effect<void>
+  /** Tells it to begin. */
+  readonly go: Effect.Effect<void>
   /** The first message that this makes something of. */
   readonly hears: <A>(of: (message: unknown) => A | undefined) => Effect.Effect<A, Ended>
   readonly child: ChildProcess
@@ -20,7 +21,7 @@ const start = (args: ReadonlyArray<string>): Effect.Effect<Worker, never, Scope.
     ),
     (child) => ({
       child,
-      send: (message) => Effect.sync(() => void child.send(message)),
+      go: Effect.sync(() => void child.send("go")),
       hears: <A>(of: (message: unknown) => A | undefined) =>
         Effect.async<A, Ended>((resume) => {
           const onMessage = (message: unknown) => {
@@ -74,7 +75,7 @@ export const workOff = (
     })
     const told = workers.map(() => ({ units: 0, cpu: 0 }))
     const begin = performance.now()
-    yield* Effect.forEach(workers, ({ send }) => send("go"))
+    yield* Effect.forEach(workers, ({ go }) => go)
     /** The one that does the last of so many says so. */
     const until = (units: number) =>
       Effect.raceAll(workers.map(({ hears }, index) =>
