@@ -2,9 +2,10 @@
  * examples/fleet.ts on real servers: processes that are killed and added, and a bound for all of them.
  */
 import { assert, layer } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, type Scope } from "effect"
 import { describe } from "vitest"
-import { askSoon, example, freePort } from "./utils/children.ts"
+import { bundled } from "./utils/bundle.ts"
+import { askSoon, example, freePort, type Running, start } from "./utils/children.ts"
 import { ask } from "./utils/http.ts"
 import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
 import { until } from "./utils/stage.ts"
@@ -19,21 +20,22 @@ interface Told {
   }
 }
 
-/** It is shown whole on Redis; on PostgreSQL a tenth of it. */
-const show = <R>(tag: Effect.Effect<Server, never, R>, units: number) =>
+const files = bundled("examples/fleet.ts")
+
+/** As its first lines say, and in one file, which starts sooner. */
+const asIs = (args: ReadonlyArray<string>) => example("fleet", args)
+const inOneFile = (args: ReadonlyArray<string>) => start(process.execPath, [files("examples/fleet.ts"), ...args])
+
+const show = <R>(
+  tag: Effect.Effect<Server, never, R>,
+  units: number,
+  launch: (args: ReadonlyArray<string>) => Effect.Effect<Running, never, Scope.Scope>
+) =>
   Effect.gen(function*() {
     const { url } = yield* tag
     const port = yield* freePort
-    const run = yield* example("fleet", [
-      "--store",
-      url,
-      "--port",
-      String(port),
-      "--units",
-      String(units),
-      "--workers",
-      "4"
-    ])
+    const args = ["--store", url, "--port", String(port), "--units", String(units), "--workers", "4"]
+    const run = yield* launch(args)
     const herd = `http://127.0.0.1:${port}/herds/fleet`
     yield* askSoon(herd)
     const told = Effect.map(ask(herd), ({ json }) => (json as Told).source)
@@ -63,7 +65,7 @@ describe.skipIf(!hasRedis)("on Redis", () => {
   layer(redis, { excludeTestServices: true, timeout: "60 seconds" })("the fleet example", (it) => {
     it.scoped(
       "with four workers, one killed and one added, settles each of 20,000 units and loses none; its fleet size bounds them all",
-      () => show(Redis, UNITS),
+      () => show(Redis, UNITS, asIs),
       120_000
     )
   })
@@ -71,6 +73,6 @@ describe.skipIf(!hasRedis)("on Redis", () => {
 
 describe.skipIf(!hasPostgres)("on PostgreSQL", () => {
   layer(postgres, { excludeTestServices: true, timeout: "60 seconds" })("the fleet example", (it) => {
-    it.scoped("does the same with 2,000 units", () => show(Postgres, UNITS / 10), 120_000)
+    it.scoped("does the same with 2,000 units", () => show(Postgres, UNITS / 10, inOneFile), 120_000)
   })
 })

@@ -1,6 +1,7 @@
-import { Effect, type Scope } from "effect"
+import { Effect, Exit, Scope } from "effect"
 import { build } from "esbuild"
 import { join } from "node:path"
+import { afterAll, beforeAll } from "vitest"
 import { folder } from "./children.ts"
 
 const root = new URL("../..", import.meta.url).pathname
@@ -39,3 +40,18 @@ export const bundle = (entry: string): Effect.Effect<string, never, Scope.Scope>
     )
     return outfile
   })
+
+/** Some of them, for all tests of the file that asks for them. */
+export const bundled = <Entry extends string>(...entries: ReadonlyArray<Entry>): (entry: Entry) => string => {
+  const files = new Map<string, string>()
+  const scope = Effect.runSync(Scope.make())
+  beforeAll(async () => {
+    for (const entry of entries) files.set(entry, await Effect.runPromise(Scope.extend(bundle(entry), scope)))
+  }, 60_000)
+  afterAll(() => Effect.runPromise(Scope.close(scope, Exit.void)))
+  return (entry) => {
+    const file = files.get(entry)
+    if (file === undefined) throw new Error(`expected ${entry} to be bundled, got ${[...files.keys()]}`)
+    return file
+  }
+}

@@ -73,7 +73,7 @@ class OutOfOrder extends Error {
 export const durableContract = ({ name, programs, skipped = false, store }: Subject): void => {
   const onStore = testing(store)
 
-  describe.skipIf(skipped)(`a durable herd on ${name}`, () => {
+  describe.skipIf(skipped)(`a durable herd on ${name}`, { concurrent: true }, () => {
     onStore("processes what is offered, and has nothing left then", (store) =>
       Effect.gen(function*() {
         const done: Array<string> = []
@@ -417,7 +417,7 @@ export const durableContract = ({ name, programs, skipped = false, store }: Subj
   // Memory ends with its program.
   if (!programs) return
 
-  describe.skipIf(skipped)(`a process of a durable herd on ${name}`, () => {
+  describe.skipIf(skipped)(`a process of a durable herd on ${name}`, { concurrent: true }, () => {
     onStore(
       "killed with 7 units held, loses none: they run again, as their second attempt, and the others as their first",
       (store) =>

@@ -4,10 +4,13 @@
 import { Effect, type Scope } from "effect"
 import { readFileSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
+import { bundled } from "./bundle.ts"
 import { folder, type Running, start } from "./children.ts"
+import { sqliteNodeEnv } from "./sqliteNode.ts"
 import type { Store } from "./stores.ts"
 
-const program = new URL("../fixtures/durable.ts", import.meta.url).pathname
+const program = "test/fixtures/durable.ts"
+const files = bundled(program)
 
 /** A process with a herd on the store, and the lines that it and others like it have written. */
 export const makePrograms = (store: Store) =>
@@ -17,17 +20,11 @@ export const makePrograms = (store: Store) =>
     const [source, location] = store.program ?? ["", ""]
     return {
       start: (size: number, options: object = {}): Effect.Effect<Running, never, Scope.Scope> =>
-        start(process.execPath, [
-          "--import",
-          "tsx",
-          program,
-          source,
-          location,
-          store.herd,
-          String(size),
-          log,
-          JSON.stringify(options)
-        ]),
+        start(
+          process.execPath,
+          [files(program), source, location, store.herd, String(size), log, JSON.stringify(options)],
+          sqliteNodeEnv
+        ),
       lines: () => readFileSync(log, "utf8").split("\n").filter((line) => line !== "")
     }
   })

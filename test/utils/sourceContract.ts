@@ -28,7 +28,7 @@ import {
 export const sourceContract = ({ name, skipped = false, store }: Subject): void => {
   const onStore = testing(store)
 
-  describe.skipIf(skipped)(`${name}, as a source`, () => {
+  describe.skipIf(skipped)(`${name}, as a source`, { concurrent: true }, () => {
     onStore(
       "hands out first in, first out within a priority, the higher priority first",
       (store) =>

@@ -7,8 +7,12 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 
 const versions = { "@effect/sql-sqlite-node": "0.53.0", "better-sqlite3": "12.11.1" }
 
-/** Below node_modules, so that it finds Effect there. */
-const dir = new URL("../../node_modules/.cache/gofherd/sqlite-node/", import.meta.url).pathname
+/** Below node_modules, so that it finds Effect there. A program that is bundled is somewhere else, and told. */
+const dir = process.env["SQLITE_NODE"] ??
+  new URL("../../node_modules/.cache/gofherd/sqlite-node/", import.meta.url).pathname
+
+/** What tells it. */
+export const sqliteNodeEnv = { SQLITE_NODE: dir }
 
 const loads = () => {
   try {
