@@ -2,7 +2,7 @@
  * What the routes tell of a durable herd, and change: its source's figures, its fleet size, its dead letters.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, LogLevel, Schema, Scope, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, LogLevel, Schema, Scope, Stream, TestClock } from "effect"
 import type { HerdApi } from "gofherd"
 import { Monitor } from "../src/internal/monitor.ts"
 import { type Mails, makeSource, serve, test, type TestSource } from "./utils/durable.ts"
@@ -294,6 +294,28 @@ describe("PATCH /herds/:name with fleet", () => {
       const { json } = yield* patch(url, "{\"num\":3,\"mode\":\"interrupt\",\"paused\":true,\"fleet\":5}")
       assert.include(json, { size: 3, paused: true })
       assert.strictEqual((json as State).source?.fleet, 5)
+    })
+  )
+
+  test(
+    "does the rest, too, if the client leaves while the source is told",
+    Effect.gen(function*() {
+      const [asked, answer] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const resizing = Effect.zipRight(Deferred.succeed(asked, undefined), Deferred.await(answer))
+      const source = makeSource({ fleet: 40, resizing })
+      const { herd, url } = yield* serve(source)
+      const body = "{\"num\":3,\"paused\":true,\"fleet\":5}"
+      const request = yield* Effect.fork(
+        Effect.tryPromise((signal) => fetch(`${url}/herds/mails`, { method: "PATCH", body, signal }))
+      )
+      yield* Deferred.await(asked)
+      yield* Fiber.interrupt(request)
+      // By the time that this is answered the server knows.
+      yield* stateOf(url)
+      yield* turns
+      yield* Deferred.succeed(answer, undefined)
+      yield* until(Effect.map(herd.state, ({ paused, size }) => size === 3 && paused))
+      assert.strictEqual(source.fleet(), 5)
     })
   )
 

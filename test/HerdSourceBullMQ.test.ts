@@ -774,6 +774,26 @@ if (hasPostgres) {
         assert.deepStrictEqual(yield* queue.settle([{ _tag: "Ack", claim: a }], 0), { lost: [a], claimed: [] })
       }))
 
+    it.scoped("listens again where that failed, on the same connection", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Postgres
+        const { query } = Client.prototype
+        let listened = 0
+        const refusing = function(this: Client, ...args: Parameters<typeof query>) {
+          if (String(args[0]) === "LISTEN bullmq_jobs" && listened++ === 0) return Promise.reject(new Error("not now"))
+          return query.apply(this, args)
+        }
+        yield* Effect.acquireRelease(
+          Effect.sync(() => Object.assign(Client.prototype, { query: refusing })),
+          () => Effect.sync(() => Object.assign(Client.prototype, { query }))
+        )
+        const source = HerdSourceBullMQ.layerPostgres({ connection: { url }, pollInterval: "200 millis" })
+        const context = yield* Layer.build(source)
+        const queue = yield* Context.get(context, HerdSource.HerdSource).open("deaf", minute)
+        yield* Effect.timeoutOption(queue.arrival, "1 seconds")
+        assert.strictEqual(listened, 2)
+      }))
+
     it.scoped("refuses a body that PostgreSQL has no place for", () =>
       Effect.gen(function*() {
         const { url } = yield* Postgres

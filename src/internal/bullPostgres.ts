@@ -152,11 +152,14 @@ class PostgresEngine implements Engine {
 
   private async listen(): Promise<void> {
     const client = await this.connection.getListenClient()
-    this.listening = true
-    client.on("notification", ({ channel, payload }) => {
-      if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.next()
-    })
+    // It may be the one that could not before.
+    client.removeListener("notification", this.heard).on("notification", this.heard)
     await client.query("LISTEN bullmq_jobs")
+    this.listening = true
+  }
+
+  private readonly heard = ({ channel, payload }: { readonly channel: string; readonly payload?: string }): void => {
+    if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.next()
   }
 
   async retry({ at, cause, fetchNext, held, now, progress }: Retry) {

@@ -63,8 +63,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly ending = new Set<Job<In, Out, E>>()
   /** Those the source is to hear of. */
   private unheard: Array<Held<In, Out, E>> = []
-  /** Of those that it is being told of, how many have gophers, which are about to be free; and how many units are being claimed. */
+  /** How many of those that it is being told of have gophers, which are about to be free. */
   private telling = 0
+  /** How many units are being claimed. */
   private asking = 0
   /** The source had fewer units than were asked for, and has not said that there are more. */
   private exhausted = false

@@ -1,4 +1,5 @@
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Herd from "../Herd.ts"
 import type { SourceFailed } from "../HerdApi.ts"
@@ -58,16 +59,24 @@ export const updateBy = (
     }
     if (mode !== undefined && num === undefined) return yield* refuse("mode together with num", body)
     const size = num === undefined ? undefined : yield* sizeIn(body, before)
-    if (fleet !== undefined) {
-      const resizeFleet = yield* fleetIn(herd, fleet, before)
-      // The source is told first, since it can fail; so the size has to be one that the herd won't refuse then.
-      if (size !== undefined && size > herd.maxSize) yield* tooLarge(herd, size, before)
-      yield* resizeFleet
+    const change = Effect.gen(function*() {
+      if (size !== undefined) yield* resize(herd, size, mode)
+      if (paused !== undefined) yield* paused ? herd.pause : herd.resume
+    })
+    if (fleet === undefined) {
+      yield* change
+      return false
     }
-    if (size !== undefined) yield* resize(herd, size, mode)
-    if (paused !== undefined) yield* paused ? herd.pause : herd.resume
-    return fleet !== undefined
+    const resizeFleet = yield* fleetIn(herd, fleet, before)
+    // The source is told first, since it can fail; so the size has to be one that the herd won't refuse then.
+    if (size !== undefined && size > herd.maxSize) yield* tooLarge(herd, size, before)
+    yield* seenThrough(Effect.zipRight(resizeFleet, change))
+    return true
   })
+
+/** Done whole also if the client leaves meanwhile. */
+const seenThrough = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), Fiber.join)
 
 /** The longest body that is read. */
 const MAX = 4096

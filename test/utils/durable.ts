@@ -14,8 +14,13 @@ const LEASE = Duration.seconds(30)
 /** `lies` tells what are no counts; `hangs` never answers. */
 type Mood = "answers" | "fails" | "dies" | "hangs" | "lies"
 
-/** The memory source, with a fleet size if one is given, and in a mood: what operators ask of it goes by that. */
-export const makeSource = (options: { readonly fleet?: number | null } = {}) => {
+/**
+ * The memory source, with a fleet size if one is given, which takes `resizing` to change, and in a mood: what operators ask of it goes by
+ * that.
+ */
+export const makeSource = (
+  options: { readonly fleet?: number | null; readonly resizing?: Effect.Effect<unknown> } = {}
+) => {
   let mood: Mood = "answers"
   let depths = 0
   let fleet = Option.fromNullable(options.fleet)
@@ -40,7 +45,9 @@ export const makeSource = (options: { readonly fleet?: number | null } = {}) => 
       fleet = size
     },
     resize(size) {
-      return moody("set the fleet size", Effect.sync(() => this.set(size)))
+      const { resizing = Effect.void } = options
+      const set = Effect.zipRight(resizing, Effect.sync(() => this.set(size)))
+      return moody("set the fleet size", Effect.uninterruptible(set))
     }
   }
   const wrap = (queue: HerdSource.Queue): HerdSource.Queue => ({
