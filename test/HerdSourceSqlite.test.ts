@@ -25,6 +25,7 @@ for (const [driver, { skipped, source }] of Object.entries(drivers)) {
   const sqlite: Subject = {
     name: `SQLite by ${driver}`,
     programs: true,
+    blocks: true,
     skipped,
     store: Effect.map(folder, (dir) => {
       const path = join(dir, "units.db")

@@ -24,10 +24,14 @@ const loads = () => {
   }
 }
 
+const module = `${dir}node_modules/@effect/sql-sqlite-node/dist/esm/index.js`
+let found: string | undefined
+
 /** The module, `undefined` if it is not installed. */
 export const sqliteNode = (): string | undefined => {
-  const module = `${dir}node_modules/@effect/sql-sqlite-node/dist/esm/index.js`
-  return existsSync(module) && loads() ? module : undefined
+  // To look takes a process, and what is there stays.
+  if (found === undefined && existsSync(module) && loads()) found = module
+  return found
 }
 
 /** Installs it, unless it is there; throws if that fails. */
