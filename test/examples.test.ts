@@ -21,8 +21,9 @@ import { askSoon, example, folder, freePort, type Running, start } from "./utils
 import { ask, pretend } from "./utils/http.ts"
 import { until } from "./utils/stage.ts"
 
-/** For what is asked of them many times over. */
+/** For what is asked of them many times over: in one file they start sooner. */
 const files = bundled("examples/checksum.ts", "examples/logs.ts")
+const checksum = (args: ReadonlyArray<string>) => start(process.execPath, [files("examples/checksum.ts"), ...args])
 
 /** Waits until it says so of its herds. Once it has ended, somebody else may answer there. */
 const tells = (run: Running, port: number, what: RegExp) =>
@@ -270,7 +271,7 @@ describe("checksum", () => {
         const dir = yield* folder
         const out = join(yield* folder, "sums")
         fill(dir)
-        const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", "0"])
+        const run = yield* checksum(["--dir", dir, "--out", out, "--port", "0"])
         run.child.stdout?.destroy()
         run.child.stderr?.destroy()
         assert.strictEqual(yield* run.ended, 0)
@@ -285,7 +286,7 @@ describe("checksum", () => {
       const out = join(yield* folder, "sums")
       fill(dir)
       const port = yield* freePort
-      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+      const run = yield* checksum(["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
       assert.strictEqual(yield* askSoon(`http://127.0.0.1:${port}/herd`), "{\"num\":0,\"msg\":\"success\"}")
       assert.isFalse(existsSync(out))
       const answer = yield* ask(`http://127.0.0.1:${port}/herd`, { method: "PATCH", body: "{\"num\": 3}" })
@@ -302,7 +303,7 @@ describe("checksum", () => {
       writeFileSync(join(dir, "vanishing"), "")
       // Root may read what nobody may, but not a file that has gone since it was listed.
       const port = yield* freePort
-      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+      const run = yield* checksum(["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
       // Not before it has been listed, either.
       yield* Effect.repeat(askSoon(`http://127.0.0.1:${port}/herds`), {
         until: (herds) => herds.includes(`"queued":2`),
@@ -329,7 +330,7 @@ describe("checksum", () => {
           [["--nonsense"], "Unknown option '--nonsense'"]
         ] as const
       ) {
-        const run = yield* start(process.execPath, [files("examples/checksum.ts"), ...args])
+        const run = yield* checksum(args)
         assert.strictEqual(yield* run.ended, 1)
         assert.include(run.stderr(), message)
       }
@@ -343,7 +344,7 @@ describe("checksum", () => {
         const out = join(dir, "sums")
         writeFileSync(out, "precious")
         for (const wrong of [join(dir, "nowhere"), out]) {
-          const run = yield* example("checksum", ["--dir", wrong, "--out", out, "--port", "0"])
+          const run = yield* checksum(["--dir", wrong, "--out", out, "--port", "0"])
           assert.strictEqual(yield* run.ended, 1)
           assert.match(run.stderr(), /^checksum: .*(ENOENT|expected --dir to be a directory)/)
           assert.strictEqual(readFileSync(out, "utf8"), "precious")
@@ -362,7 +363,7 @@ describe("checksum", () => {
           const out = join(outDir, "sums")
           fill(dir)
           const port = yield* freePort
-          const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
+          const run = yield* checksum(["--dir", dir, "--out", out, "--port", String(port), "--size", "0"])
           yield* askSoon(`http://127.0.0.1:${port}/herd`)
           const socket = connect(port, "127.0.0.1")
           yield* Effect.addFinalizer(() => Effect.sync(() => socket.destroy()))
@@ -386,7 +387,7 @@ describe("checksum", () => {
       const dir = yield* folder
       const out = join(yield* folder, "sums")
       fill(dir)
-      const run = yield* example("checksum", ["--dir", dir, "--out", out, "--port", "0"])
+      const run = yield* checksum(["--dir", dir, "--out", out, "--port", "0"])
       const threads = yield* example("checksum", [
         "--dir",
         dir,
