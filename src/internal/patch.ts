@@ -59,24 +59,20 @@ export const updateBy = (
     }
     if (mode !== undefined && num === undefined) return yield* refuse("mode together with num", body)
     const size = num === undefined ? undefined : yield* sizeIn(body, before)
-    const change = Effect.gen(function*() {
-      if (size !== undefined) yield* resize(herd, size, mode)
-      if (paused !== undefined) yield* paused ? herd.pause : herd.resume
-    })
-    if (fleet === undefined) {
-      yield* change
-      return false
-    }
-    const resizeFleet = yield* fleetIn(herd, fleet, before)
+    const resizeFleet = fleet === undefined ? Effect.void : yield* fleetIn(herd, fleet, before)
     // The source is told first, since it can fail; so the size has to be one that the herd won't refuse then.
     if (size !== undefined && size > herd.maxSize) yield* tooLarge(herd, size, before)
-    yield* seenThrough(Effect.zipRight(resizeFleet, change))
-    return true
+    yield* seenThrough(Effect.gen(function*() {
+      yield* resizeFleet
+      if (size !== undefined) yield* resize(herd, size, mode)
+      if (paused !== undefined) yield* paused ? herd.pause : herd.resume
+    }))
+    return fleet !== undefined
   })
 
 /** Done whole also if the client leaves meanwhile. */
 const seenThrough = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.flatMap(Effect.forkDaemon(Effect.interruptible(effect)), Fiber.join)
+  Effect.flatMap(Effect.forkDaemon(effect), Fiber.join)
 
 /** The longest body that is read. */
 const MAX = 4096
