@@ -10,7 +10,7 @@ import { makeOwner, type Owner, ownerText } from "../src/internal/owner.ts"
 import { type SourceName, sources } from "./fixtures/sources.ts"
 import { folder } from "./utils/children.ts"
 import { durableContract } from "./utils/durableContract.ts"
-import { durablePrograms } from "./utils/durablePrograms.ts"
+import { makePrograms } from "./utils/durablePrograms.ts"
 import { sourceContract } from "./utils/sourceContract.ts"
 import { sqliteNode } from "./utils/sqliteNode.ts"
 import { until } from "./utils/stage.ts"
@@ -37,7 +37,6 @@ for (const [driver, { skipped, source }] of Object.entries(drivers)) {
 }
 
 describe("the SQLite source", () => {
-  const makePrograms = durablePrograms()
   const databases = Effect.map(folder, (dir) => join(dir, "units.db"))
 
   const storeAt = (path: string): Store => ({

@@ -16,14 +16,13 @@ import {
 } from "node:fs"
 import { connect } from "node:net"
 import { join } from "node:path"
-import { bundled } from "./utils/bundle.ts"
-import { askSoon, example, folder, freePort, type Running, start } from "./utils/children.ts"
+import { startBundled } from "./utils/bundle.ts"
+import { askSoon, example, folder, freePort, type Running } from "./utils/children.ts"
 import { ask, pretend } from "./utils/http.ts"
 import { until } from "./utils/stage.ts"
 
 /** For what is asked of them many times over: in one file they start sooner. */
-const files = bundled("examples/checksum.ts", "examples/logs.ts")
-const checksum = (args: ReadonlyArray<string>) => start(process.execPath, [files("examples/checksum.ts"), ...args])
+const checksum = (args: ReadonlyArray<string>) => startBundled("examples/checksum.ts", args)
 
 /** Waits until it says so of its herds. Once it has ended, somebody else may answer there. */
 const tells = (run: Running, port: number, what: RegExp) =>
@@ -560,7 +559,7 @@ describe("logs", () => {
           [["--nonsense"], "Unknown option '--nonsense'"]
         ] as const
       ) {
-        const run = yield* start(process.execPath, [files("examples/logs.ts"), ...args])
+        const run = yield* startBundled("examples/logs.ts", args)
         assert.strictEqual(yield* run.ended, 1)
         assert.include(run.stderr(), `logs: ${message}`)
         assert.include(run.stderr(), "\nusage: logs.ts ")

@@ -4,8 +4,8 @@
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Scope } from "effect"
 import { describe } from "vitest"
-import { bundled } from "./utils/bundle.ts"
-import { askSoon, example, freePort, type Running, start } from "./utils/children.ts"
+import { startBundled } from "./utils/bundle.ts"
+import { askSoon, example, freePort, type Running } from "./utils/children.ts"
 import { ask } from "./utils/http.ts"
 import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
 import { until } from "./utils/stage.ts"
@@ -20,11 +20,9 @@ interface Told {
   }
 }
 
-const files = bundled("examples/fleet.ts")
-
 /** As its first lines say, and in one file, which starts sooner. */
 const asIs = (args: ReadonlyArray<string>) => example("fleet", args)
-const inOneFile = (args: ReadonlyArray<string>) => start(process.execPath, [files("examples/fleet.ts"), ...args])
+const inOneFile = (args: ReadonlyArray<string>) => startBundled("examples/fleet.ts", args)
 
 const show = <R>(
   tag: Effect.Effect<Server, never, R>,

@@ -7,7 +7,7 @@ import type { Herd, Work } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
-import { durablePrograms, killed } from "./durablePrograms.ts"
+import { killed, makePrograms } from "./durablePrograms.ts"
 import { makeLogs } from "./logs.ts"
 import { turns, until } from "./stage.ts"
 import { alone, claimOne, claimSoon, counts, open, type Store, type Subject, testing, unit, units } from "./stores.ts"
@@ -422,8 +422,6 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
 
   // Memory ends with its program.
   if (!programs) return
-
-  const makePrograms = durablePrograms()
 
   describe.skipIf(skipped)(`a process of a durable herd on ${name}`, { concurrent: !blocks }, () => {
     onStore(

@@ -1,8 +1,8 @@
 import { Effect, type Scope } from "effect"
 import { readdirSync, readFileSync, readlinkSync } from "node:fs"
 import { until } from "./browser.ts"
-import { bundled } from "./bundle.ts"
-import { type Running, start } from "./children.ts"
+import { startBundled } from "./bundle.ts"
+import type { Running } from "./children.ts"
 
 export interface Program extends Running {
   readonly pid: number
@@ -11,13 +11,10 @@ export interface Program extends Running {
   readonly port: number
 }
 
-const program = "test/fixtures/served.ts"
-const files = bundled(program)
-
 /** `test/fixtures/served.ts` once it listens; killed at the end of the test if it still runs. */
 export const served = (options: Readonly<Record<string, unknown>> = {}): Effect.Effect<Program, never, Scope.Scope> =>
   Effect.gen(function*() {
-    const running = yield* start(process.execPath, [files(program), JSON.stringify(options)])
+    const running = yield* startBundled("test/fixtures/served.ts", [JSON.stringify(options)])
     const { stdout } = running
     yield* Effect.promise(() => until(async () => stdout() + running.stderr(), (text) => /listening .*\n/.test(text)))
     const url = /listening (.*)\n/.exec(stdout())?.[1] ?? ""

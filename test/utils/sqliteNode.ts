@@ -7,12 +7,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs"
 
 const versions = { "@effect/sql-sqlite-node": "0.53.0", "better-sqlite3": "12.11.1" }
 
-/** Below node_modules, so that it finds Effect there. A program that is bundled is somewhere else, and told. */
-const dir = process.env["SQLITE_NODE"] ??
-  new URL("../../node_modules/.cache/gofherd/sqlite-node/", import.meta.url).pathname
-
-/** What tells it. */
-export const sqliteNodeEnv = { SQLITE_NODE: dir }
+/** Below node_modules, so that it finds Effect there. */
+const dir = new URL("../../node_modules/.cache/gofherd/sqlite-node/", import.meta.url).pathname
 
 const loads = () => {
   try {
@@ -25,13 +21,20 @@ const loads = () => {
 }
 
 const module = `${dir}node_modules/@effect/sql-sqlite-node/dist/esm/index.js`
-let found: string | undefined
+
+/** To look takes a process, and what is there stays. A program that is bundled is somewhere else, and told. */
+let found = process.env["SQLITE_NODE"]
 
 /** The module, `undefined` if it is not installed. */
 export const sqliteNode = (): string | undefined => {
-  // To look takes a process, and what is there stays.
   if (found === undefined && existsSync(module) && loads()) found = module
   return found
+}
+
+/** What tells a program. */
+export const sqliteNodeEnv = (): Readonly<Record<string, string>> => {
+  const module = sqliteNode()
+  return module === undefined ? {} : { SQLITE_NODE: module }
 }
 
 /** Installs it, unless it is there; throws if that fails. */
