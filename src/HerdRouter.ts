@@ -50,7 +50,8 @@ export interface Options<H extends Herds> {
   readonly token?: string | Redacted.Redacted | undefined
   /**
    * The host names, without a port, by which these routes may be reached; `"*"` for any. Default: any with a `token`;
-   * otherwise `localhost` and IP addresses, because a page of another site can make its own name mean this machine.
+   * otherwise `localhost` and IP addresses, because a page of another site can make its own name mean this machine. A request
+   * without a `Host` is answered with a `token` or `"*"` only.
    */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Serve the dashboard. Default `true`. */

@@ -403,6 +403,98 @@ it.scopedLive("with allowedHosts these hosts and no others get through, also wit
     assert.strictEqual(yield* first(open, lines("GET /herd HTTP/1.1", { Host: "evil.test" })), 200)
   }))
 
+describe("a request that names no host, as a health check by HTTP/1.0", () => {
+  const mounts = { HerdServer: alone, HerdRouter: mounted }
+  const open: ReadonlyArray<Omit<Options, "port" | "host">> = [
+    { allowedHosts: ["*"] },
+    { allowedHosts: ["herd.example", "*"] },
+    { token: "s3cret" },
+    { token: "s3cret", allowedHosts: ["herd.example"] }
+  ]
+  const closed: ReadonlyArray<Omit<Options, "port" | "host">> = [
+    {},
+    { readOnly: true },
+    { allowedHosts: ["herd.example"] },
+    { allowedHosts: [] }
+  ]
+  /** No header, an empty one, one of blanks, and a first line that has an empty one. */
+  const nameless = (method: string, path: string) => [
+    `${method} ${path} HTTP/1.0`,
+    `${method} ${path} HTTP/1.0\r\nHost:`,
+    `${method} ${path} HTTP/1.1\r\nHost:   `,
+    `${method} http://${path} HTTP/1.1\r\nHost:`
+  ]
+  const token = "\r\nAuthorization: Bearer s3cret"
+
+  for (const [mount, make] of Object.entries(mounts)) {
+    it.scopedLive(`is answered by a ${mount} with a token or with "*" in allowedHosts`, () =>
+      Effect.gen(function*() {
+        for (const options of open) {
+          yield* Effect.scoped(Effect.gen(function*() {
+            const victim = yield* make(options)
+            for (const path of ["/", "/herd", "/herds/secret-herd", "/metrics", "/openapi.json"]) {
+              for (const head of nameless("GET", path)) {
+                assert.strictEqual(yield* first(victim, head + token), 200, `${JSON.stringify(options)} ${head}`)
+              }
+            }
+            for (const head of nameless("PATCH", "/herd")) {
+              assert.strictEqual(yield* first(victim, head + token, "{\"num\":7}"), 200, head)
+              // Of another site, whatever its name: there is none that it could be the same as.
+              const foreign = `${head}${token}\r\nOrigin: http://evil.test`
+              assert.strictEqual(yield* first(victim, foreign, "{\"num\":3}"), 403, head)
+            }
+            yield* unchanged(victim)
+            if (options.token === undefined) return
+            for (const head of nameless("GET", "/metrics")) assert.strictEqual(yield* first(victim, head), 401, head)
+            for (const head of nameless("PATCH", "/herd")) {
+              assert.strictEqual(yield* first(victim, head, "{\"num\":3}"), 401, head)
+            }
+            // A name that is not allowed is one, with the token too.
+            if (options.allowedHosts === undefined) return
+            for (const head of ["GET /herd HTTP/1.0\r\nHost: evil.test", "GET http://evil.test/herd HTTP/1.0"]) {
+              assert.strictEqual(yield* first(victim, head + token), 403, head)
+            }
+            yield* unchanged(victim)
+          }))
+        }
+      }))
+
+    it.scopedLive(`is refused by any other ${mount}, since it may be meant for a name that is not allowed`, () =>
+      Effect.gen(function*() {
+        for (const options of closed) {
+          const victim = yield* make(options)
+          for (const path of ["/", "/herd", "/metrics"]) {
+            for (const head of nameless("GET", path)) {
+              assert.strictEqual(yield* first(victim, head + token), 403, `${JSON.stringify(options)} ${head}`)
+            }
+          }
+          for (const head of nameless("PATCH", "/herd")) {
+            assert.strictEqual(yield* first(victim, head + token, "{\"num\":3}"), 403, head)
+          }
+          yield* unchanged(victim)
+        }
+      }))
+  }
+
+  it.scopedLive("is, to a web handler, one to the host of its URL", () =>
+    Effect.gen(function*() {
+      for (
+        const [options, status] of [[{ allowedHosts: ["*"] }, 200], [{ token: "s3cret" }, 200], [{}, 403]] as const
+      ) {
+        const app = HerdRouter.layer({ herds: [Numbers], ...options }).pipe(
+          Layer.provide(NumbersLive),
+          Layer.provide(HttpServer.layerContext)
+        )
+        const { handler } = yield* Effect.acquireRelease(
+          Effect.sync(() => HttpLayerRouter.toWebHandler(app, { disableLogger: true })),
+          ({ dispose }) => Effect.promise(dispose)
+        )
+        const request = new Request("http://evil.test/herd", { headers: { authorization: "Bearer s3cret" } })
+        assert.strictEqual((yield* Effect.promise(() => handler(request))).status, status)
+      }
+    }))
+})
+
 describe("of what a browser says of the site that asks,", () => {
   const ok = [
     {},

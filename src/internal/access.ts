@@ -41,7 +41,7 @@ export const guarded = (access: Access) =>
 const refusal = (request: HttpServerRequest.HttpServerRequest, access: Access): string | undefined => {
   const hosts = hostsOf(request)
   const host = hosts.find((host) => !isAllowed(nameOf(host), access))
-  if (host !== undefined || hosts[0] === undefined) {
+  if (host !== undefined || hosts.length === 0 && needsHost(access)) {
     return `expected Host to be in allowedHosts, got ${show(host ?? "")}`
   }
   return isForeign(request, hosts[0]) && !isLink(request) && !(access.token !== undefined && isRead(request))
@@ -53,7 +53,12 @@ const refusal = (request: HttpServerRequest.HttpServerRequest, access: Access): 
 
 /** Where the request was sent to: by its header, and by its first line if that says so, as it does to a proxy. */
 const hostsOf = ({ headers, originalUrl }: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> =>
-  [headers["host"], /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1]].flatMap((host) => host?.toLowerCase() ?? [])
+  [headers["host"], /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1]]
+    .flatMap((host) => host === undefined || host === "" ? [] : host.toLowerCase())
+
+/** Health checks by HTTP/1.0 name no host. Browsers always do, and without a token nothing else tells them apart. */
+const needsHost = ({ allowedHosts, token }: Access): boolean =>
+  token === undefined && allowedHosts?.includes("*") !== true
 
 const nameOf = (host: string) => host.replace(/:\d*$/, "").replace(/\.$/, "")
 
@@ -66,10 +71,10 @@ const isAllowed = (name: string, { allowedHosts, token }: Access): boolean =>
 const unbracketed = (name: string) => name.startsWith("[") && name.endsWith("]") ? name.slice(1, -1) : name
 
 /** Browsers send `Sec-Fetch-Site` to trustworthy origins only, and `Origin` always. Who sends neither is no browser. */
-const isForeign = ({ headers }: HttpServerRequest.HttpServerRequest, host: string): boolean => {
+const isForeign = ({ headers }: HttpServerRequest.HttpServerRequest, host: string | undefined): boolean => {
   const site = headers["sec-fetch-site"]
   if (site !== undefined) return site !== "same-origin" && site !== "none"
-  return headers["origin"] !== undefined && !isOf(headers["origin"], host)
+  return headers["origin"] !== undefined && (host === undefined || !isOf(headers["origin"], host))
 }
 
 /** What asks for nothing to be changed, and is answered to who has the token, if there is one. */
