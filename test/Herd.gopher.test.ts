@@ -38,23 +38,27 @@ describe("a gopher that owns a resource", () => {
       assert.deepStrictEqual(events, ["+1", "+2", "+3"])
     }))
 
-  it.scoped("is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)", () =>
-    Effect.gen(function*() {
-      const { acquire, events } = makeResource()
-      const herd = yield* Herd.make({ gopher: Effect.as(acquire, (n: number) => Effect.succeed(n)), size: 0 })
-      yield* turns
-      yield* herd.resize(10_000)
-      assert.isBelow((yield* herd.state).live, 10_000)
-      yield* Effect.repeat(turns, { until: () => events.length === 10_000 })
-      assert.strictEqual((yield* herd.state).live, 10_000)
-      yield* herd.resize(0)
-      yield* herd.settled
-      yield* herd.resize(10_000)
-      yield* herd.resize(70)
-      yield* turns
-      yield* herd.settled
-      assert.strictEqual((yield* herd.state).live, 70)
-    }))
+  it.scoped(
+    "is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)",
+    () =>
+      Effect.gen(function*() {
+        const { acquire, events } = makeResource()
+        const herd = yield* Herd.make({ gopher: Effect.as(acquire, (n: number) => Effect.succeed(n)), size: 0 })
+        yield* turns
+        yield* herd.resize(10_000)
+        assert.isBelow((yield* herd.state).live, 10_000)
+        yield* Effect.repeat(turns, { until: () => events.length === 10_000 })
+        assert.strictEqual((yield* herd.state).live, 10_000)
+        yield* herd.resize(0)
+        yield* herd.settled
+        yield* herd.resize(10_000)
+        yield* herd.resize(70)
+        yield* turns
+        yield* herd.settled
+        assert.strictEqual((yield* herd.state).live, 70)
+      }),
+    30_000
+  )
 
   it.scoped("is made at once with as many as 4 ms allow, and with the others in the turns after that (G13)", () =>
     Effect.gen(function*() {

@@ -9,7 +9,6 @@ import type { Process } from "../Herd.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 import type { Backlog } from "./backlog.ts"
-import { Nothing } from "./backlog.ts"
 import type { Gopher } from "./gopher.ts"
 import type { History } from "./history.ts"
 import type { Unit } from "./job.ts"
@@ -53,7 +52,6 @@ export class Attempts<In, Out, E, R> {
   private readonly turn: Turn
   private readonly keeper: Keeper<In, Out, E> | undefined
   private readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
-  private readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
   private readonly onStarted: () => void
   private readonly onSettled: () => void
 
@@ -72,7 +70,6 @@ export class Attempts<In, Out, E, R> {
     readonly fork: (effect: Effect.Effect<void>) => Fiber.RuntimeFiber<void>
     /** If the gopher ends now, does a fresh one follow? */
     readonly replaces: (gopher: Gopher<In, Out, E>) => boolean
-    readonly mayStart: (gopher: Gopher<In, Out, E>) => boolean
     readonly onStarted: () => void
     readonly onSettled: () => void
   }) {
@@ -88,7 +85,6 @@ export class Attempts<In, Out, E, R> {
     this.history = options.history
     this.turn = options.turn
     this.replaces = options.replaces
-    this.mayStart = options.mayStart
     this.onStarted = options.onStarted
     this.onSettled = options.onSettled
     this.backoffs = new Backoffs({
@@ -100,22 +96,15 @@ export class Attempts<In, Out, E, R> {
   // ---------------------------------------------------------------------------------------------------- attempt
 
   /**
-   * The gopher has taken the unit: the effect to run, if any, which `succeeded` or `failed` will hear the end of.
+   * The gopher begins the unit. `succeeded` or `failed` is called with the end of the result, unless that has ended the unit
+   * already.
    */
   start(
     gopher: Gopher<In, Out, E>,
     process: Process<In, Out, E, R>,
-    unit: Unit<In, Out, E> | Nothing
-  ): Effect.Effect<Out, E, R> | undefined {
-    if (unit === Nothing) return undefined
+    unit: Unit<In, Out, E>
+  ): Effect.Effect<Out | void, E, R> {
     const job = Job.is(unit) ? unit : undefined
-    // The world may have changed while the fiber was on its way here: the unit was cancelled, the gopher retired, the herd paused.
-    if (job?.cancelled === true || !this.mayStart(gopher)) {
-      this.giveBack(gopher, unit)
-      return undefined
-    }
-    gopher.held = Nothing
-    this.backlog.taken--
     const work = this.begin(gopher, unit, job)
     this.onStarted()
     let attempt: Effect.Effect<Out, E, R>
@@ -127,7 +116,7 @@ export class Attempts<In, Out, E, R> {
     }
     if (this.plain && isEnded(attempt) && Exit.isSuccess(attempt)) {
       this.settle(gopher, this.conclude(gopher, attempt))
-      return undefined
+      return Exit.void
     }
     if (!Effect.isEffect(attempt)) {
       return noEffect("process", attempt)
@@ -161,9 +150,8 @@ export class Attempts<In, Out, E, R> {
     return gopher.broken && gopher.work !== undefined && ++this.jobOf(gopher, gopher.work).crashes >= gopher.maxCrashes
   }
 
-  /** The gopher's fiber has ended, perhaps in the middle of a unit, or about to begin one. */
+  /** The gopher's fiber has ended, perhaps in the middle of a unit. */
   abandoned(gopher: Gopher<In, Out, E>, exit: Exit.Exit<void>): void {
-    if (gopher.held !== Nothing) return this.giveBack(gopher, gopher.held)
     if (gopher.work === undefined) return
     if (gopher.finish !== undefined) return gopher.finish()
     if (gopher.putBack && !this.stopping && gopher.job?.cancelled !== true) {
@@ -173,14 +161,6 @@ export class Attempts<In, Out, E, R> {
     }
     const cause = Exit.isFailure(exit) ? exit.cause : interruption
     this.settle(gopher, this.conclude(gopher, Exit.failCause(cause)))
-  }
-
-  /** The gopher does not begin the unit that it has taken. */
-  private giveBack(gopher: Gopher<In, Out, E>, unit: Unit<In, Out, E>): void {
-    gopher.held = Nothing
-    this.backlog.taken--
-    if (Job.is(unit) && unit.cancelled) this.interruptWaiting(unit)
-    else this.backlog.putBack(unit)
   }
 
   /** A unit that no gopher has is not going to be processed. */

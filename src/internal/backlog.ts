@@ -8,14 +8,6 @@ import { Heap } from "./heap.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 
-/** What a gopher finds when another one was faster: a take never suspends, a gopher that finds nothing parks by itself. */
-export const Nothing: unique symbol = Symbol("gofherd/Nothing")
-
-/**
- * @internal
- */
-export type Nothing = typeof Nothing
-
 /** Written into a lane when the time has moved on, so that units need no time of entry each. */
 class Stamp {
   /** As with jobs: a body must not hear of it. */
@@ -108,9 +100,7 @@ const DEAD = 64
  *
  * @internal
  */
-export class Backlog<In, Out, E>
-  implements Queue.BackingQueue<Unit<In, Out, E> | Nothing>, Queue.Strategy<Unit<In, Out, E> | Nothing>
-{
+export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>, Queue.Strategy<Unit<In, Out, E>> {
   readonly [Queue.BackingQueueTypeId] = { _A: identity }
   readonly [Queue.QueueStrategyTypeId] = { _A: identity }
 
@@ -118,8 +108,6 @@ export class Backlog<In, Out, E>
   accepted = 0
   /** Units in the lanes that are to be processed. */
   waiting = 0
-  /** Units that gophers have taken and not begun: still waiting, in the eyes of everyone else. */
-  taken = 0
   /** When the unit that was taken last had entered. */
   entered = 0
   closed = false
@@ -129,7 +117,6 @@ export class Backlog<In, Out, E>
   private readonly places: () => number
   private readonly now: () => number
   private readonly onWork: () => void
-  private readonly onTaken: (unit: Unit<In, Out, E>) => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
   private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
   private top: Lane<Unit<In, Out, E>>
@@ -153,15 +140,12 @@ export class Backlog<In, Out, E>
     readonly now: () => number
     /** There is something to take. */
     readonly onWork: () => void
-    /** The fiber that runs now has taken this unit. */
-    readonly onTaken: (unit: Unit<In, Out, E>) => void
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
     this.places = options.places
     this.now = options.now
     this.onWork = options.onWork
-    this.onTaken = options.onTaken
     this.top = this.lane(0)
   }
 
@@ -176,7 +160,7 @@ export class Backlog<In, Out, E>
 
   /** With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to take it at once. */
   lending<A>(gophers: number, offering: () => A): A {
-    this.lent = this.limit === 0 ? Math.max(0, gophers - this.taken + this.retrying()) : 0
+    this.lent = this.limit === 0 ? Math.max(0, gophers + this.retrying()) : 0
     try {
       return offering()
     } finally {
@@ -313,30 +297,23 @@ export class Backlog<In, Out, E>
   /** How many units could be taken now. */
   get available(): number {
     if (this.waiting > 0) return this.waiting
-    return this.limit === 0 && this.places() > this.taken ? this.sendersWaiting : 0
+    return this.limit === 0 && this.places() > 0 ? this.sendersWaiting : 0
   }
 
-  poll<Def>(_def: Def): Unit<In, Out, E> | Nothing | Def {
-    let unit: Unit<In, Out, E>
-    if (this.waiting > 0) {
-      this.waiting--
-      unit = this.next()
-    } else if (this.available > 0) {
-      unit = this.handOver()
-    } else {
-      return Nothing
-    }
-    this.taken++
-    this.onTaken(unit)
+  /** The next unit, after which senders may have room; only to be called when `available > 0`. */
+  take(): Unit<In, Out, E> {
+    const unit = this.next()
+    this.refill()
     return unit
+  }
+
+  poll<Def>(none: Def): Unit<In, Out, E> | Def {
+    return this.available > 0 ? this.next() : none
   }
 
   pollUpTo(limit: number): Chunk.Chunk<Unit<In, Out, E>> {
     const units: Array<Unit<In, Out, E>> = []
-    while (units.length < limit && this.waiting > 0) {
-      this.waiting--
-      units.push(this.next())
-    }
+    while (units.length < limit && this.waiting > 0) units.push(this.next())
     return Chunk.unsafeFromArray(units)
   }
 
@@ -364,6 +341,8 @@ export class Backlog<In, Out, E>
   }
 
   private next(): Unit<In, Out, E> {
+    if (this.waiting === 0) return this.handOver()
+    this.waiting--
     while (true) {
       const lane = this.topLane()
       const item = lane.items.shift()
@@ -372,7 +351,6 @@ export class Backlog<In, Out, E>
       } else if (Job.is(item) && item.phase === "settled") {
         this.dead--
       } else {
-        if (Job.is(item)) item.phase = "taken"
         this.entered = lane.read
         return item
       }
@@ -391,11 +369,9 @@ export class Backlog<In, Out, E>
 
   /** Capacity 0: the gopher takes from the first sender. */
   private handOver(): Unit<In, Out, E> {
-    const unit = this.nextOfSenders()
     this.accepted++
     this.entered = this.now()
-    if (Job.is(unit)) unit.phase = "taken"
-    return unit
+    return this.nextOfSenders()
   }
 
   // ---------------------------------------------------------------------------------------------------- Queue
@@ -415,6 +391,6 @@ export class Backlog<In, Out, E>
   readonly shutdown = Effect.void
 
   onCompleteTakersWithEmptyQueue(): void {
-    // Takers never suspend, so there are none to complete.
+    // Gophers take from here, not from the Queue: there are no takers.
   }
 }

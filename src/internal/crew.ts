@@ -2,7 +2,6 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
-import * as Option from "effect/Option"
 import { Condition } from "./condition.ts"
 import { Gopher } from "./gopher.ts"
 
@@ -101,12 +100,6 @@ export class Crew<In, Out, E> {
   forked(parent: Fiber.RuntimeFiber<unknown, unknown>): void {
     const gopher = this.gophers.get(parent)
     if (gopher !== undefined) gopher.forked = true
-  }
-
-  /** The gopher whose fiber runs now. */
-  get current(): Gopher<In, Out, E> | undefined {
-    const fiber = Fiber.getCurrentFiber()
-    return Option.isNone(fiber) ? undefined : this.gophers.get(fiber.value)
   }
 
   /** The ids of the units that are being processed. */

@@ -2,16 +2,16 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
-import * as Queue from "effect/Queue"
 import * as Scope from "effect/Scope"
 import { Gopher as GopherTag } from "../Gopher.ts"
 import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
-import { Nothing } from "./backlog.ts"
+import type { Backlog } from "./backlog.ts"
 import { InitialRefs } from "./isolation.ts"
-import type { Job, Unit } from "./job.ts"
+import type { Job } from "./job.ts"
 import type { Resources } from "./resources.ts"
 import { show } from "./show.ts"
 
@@ -21,8 +21,6 @@ import { show } from "./show.ts"
  * @internal
  */
 export class Gopher<In, Out, E> {
-  /** The unit that it has taken and not begun: its fiber may be suspended there, and ended by a stranger. */
-  held: Unit<In, Out, E> | Nothing = Nothing
   /** The attempt it is at, and the job if the unit has one. */
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined
@@ -64,7 +62,7 @@ export class Gopher<In, Out, E> {
  * @internal
  */
 export interface Host<In, Out, E, R> {
-  readonly queue: Queue.Dequeue<Unit<In, Out, E> | Nothing>
+  readonly backlog: Backlog<In, Out, E>
   readonly attempts: Attempts<In, Out, E, R>
   /** Should the gopher take a unit now? It may find itself retired instead. */
   wants(gopher: Gopher<In, Out, E>): boolean
@@ -90,8 +88,7 @@ export const live = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>
-): Effect.Effect<void, never, R> =>
-  Effect.withFiberRuntime((fiber) => loop(host, gopher, process, new InitialRefs(fiber)))
+): Effect.Effect<void, never, R> => Effect.withFiberRuntime((fiber) => loop(host, gopher, process, fiber))
 
 /**
  * What the fiber of a gopher with a resource runs: acquire, live, release. It takes its time if those before it broke.
@@ -146,21 +143,20 @@ const asProcess = <A>(process: A): Effect.Effect<A> =>
 const backoff = (failures: number): Duration.Duration => Duration.millis(Math.min(30_000, 100 * 2 ** (failures - 1)))
 
 /**
- * One `Effect.whileLoop` over `Queue.take` and `process`, with one failure frame around the whole loop, so that a unit that
- * succeeds pays nothing for failure. `Effect.forever` would yield after each unit. To take a unit and to run it are two rounds of the
- * loop, since an `Effect.flatMap` between them would cost as much as either.
+ * One `Effect.whileLoop` over the backlog and `process`, with one failure frame around the whole loop, so that a unit that
+ * succeeds pays nothing for failure. `Effect.forever` would yield after each unit. A unit is taken and begun in one
+ * synchronous step: no other gopher can begin a later one in between (G15).
  */
 const loop = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
   gopher: Gopher<In, Out, E>,
   process: Process<In, Out, E, R>,
-  refs: InitialRefs
+  fiber: Fiber.RuntimeFiber<unknown, unknown>
 ): Effect.Effect<void, never, R> => {
-  const { attempts } = host
-  let taking = false
-  let attempt: Effect.Effect<Out, E, R> | undefined = undefined
-
-  const take = Queue.take(host.queue)
+  const { attempts, backlog } = host
+  const refs = new InitialRefs(fiber)
+  // Effect suspends a fiber after a number of operations. Half of them are left to each unit for its start.
+  const mostOps = fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield) / 2
   const park = Effect.async<void>((resume) => {
     const wake = () => resume(Exit.void)
     if (!host.park(gopher, wake)) wake()
@@ -169,28 +165,17 @@ const loop = <In, Out, E, R>(
   const units = Effect.whileLoop({
     while: () => !gopher.retired,
     body: (): Effect.Effect<unknown, E, R> => {
-      if (attempt !== undefined) {
-        const next = attempt
-        attempt = undefined
-        return next
-      }
       if (gopher.forked) return interruptChildren(gopher)
       if (gopher.touched) {
         gopher.touched = false
         if (refs.changed) return refs.reset
       }
       if (!host.wants(gopher)) return park
-      taking = true
-      return take
+      if (fiber.currentOpCount > mostOps) return Effect.yieldNow()
+      return attempts.start(gopher, process, backlog.take())
     },
-    // What the value is follows from what ran.
     step: (value) => {
-      if (taking) {
-        taking = false
-        attempt = attempts.start(gopher, process, value as Unit<In, Out, E> | Nothing)
-      } else if (gopher.work !== undefined) {
-        attempts.succeeded(gopher, value as Out)
-      }
+      if (gopher.work !== undefined) attempts.succeeded(gopher, value as Out)
     }
   })
   const self: Effect.Effect<void, never, R> = Effect.catchAllCause(

@@ -17,7 +17,6 @@ import { InvalidOption, InvalidSize } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 import { Attempts } from "./attempts.ts"
-import type { Nothing } from "./backlog.ts"
 import { Backlog } from "./backlog.ts"
 import { changesOf } from "./changes.ts"
 import { readNow } from "./check.ts"
@@ -82,7 +81,7 @@ type KeeperOf<In, Out, E> = (herd: Kept<In, Out, E>) => Keeper<In, Out, E>
  */
 class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E, R>, IntakeHost<In, Out, E> {
   readonly name: string
-  readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
+  readonly queue: Queue.Queue<Unit<In, Out, E>>
   readonly attempts: Attempts<In, Out, E, R>
   private readonly settings: Settings<In, Out, E, R>
   readonly tracing: boolean
@@ -105,7 +104,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   constructor(parts: {
     readonly settings: Settings<In, Out, E, R>
     readonly runtime: Runtime.Runtime<R>
-    readonly queue: Queue.Queue<Unit<In, Out, E> | Nothing>
+    readonly queue: Queue.Queue<Unit<In, Out, E>>
     readonly backlog: Backlog<In, Out, E>
     readonly turn: Turn
     readonly keeperOf: KeeperOf<In, Out, E> | undefined
@@ -148,7 +147,6 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
       keeper: this.keeper,
       fork: (effect) => this.fork(effect),
       replaces: (gopher) => this.crew.replaces(gopher),
-      mayStart: (gopher) => !gopher.retired && this.mayStart(),
       onStarted: () => this.crew.signal(),
       onSettled: () => this.checkEnd()
     })
@@ -208,9 +206,6 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
           this.attempts.backoffs.discard(job)
           this.backlog.refill()
           break
-        case "taken":
-          job.cancelled = true
-          return Effect.void
         case "running": {
           job.cancelled = true
           const gopher = job.gopher
@@ -339,11 +334,6 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
 
   // ---------------------------------------------------------------------------------------------------- gophers
 
-  taken(unit: Unit<In, Out, E>): void {
-    const gopher = this.crew.current
-    if (gopher !== undefined) gopher.held = unit
-  }
-
   wants(gopher: Gopher<In, Out, E>): boolean {
     return this.crew.wants(gopher)
   }
@@ -432,7 +422,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   }
 
   private get queued(): number {
-    return this.backlog.waiting + this.backlog.taken
+    return this.backlog.waiting
   }
 
   // ---------------------------------------------------------------------------------------------------- life
@@ -534,10 +524,9 @@ const assemble = <In, Out, E, R>(
       retrying: () => herd.attempts.backoffs.size,
       places: () => herd.places,
       now: () => turn.now,
-      onWork: () => herd.signal(),
-      onTaken: (unit) => herd.taken(unit)
+      onWork: () => herd.signal()
     })
-    const queue = yield* Queue.make<Unit<In, Out, E> | Nothing>(backlog, backlog)
+    const queue = yield* Queue.make<Unit<In, Out, E>>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }
     const herd = new HerdImpl<In, Out, E, R>({ settings: named, runtime, queue, backlog, turn, keeperOf })
     return herd

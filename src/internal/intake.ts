@@ -7,7 +7,7 @@ import * as Stream from "effect/Stream"
 import type { SendAllOptions, SendOptions } from "../Herd.ts"
 import { HerdClosed, InvalidOption } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
-import type { Backlog, Nothing } from "./backlog.ts"
+import type { Backlog } from "./backlog.ts"
 import { holds, isIterable, isObject, readNow } from "./check.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
@@ -26,7 +26,7 @@ const BATCH = 1024
 export interface Host<In, Out, E> {
   readonly name: string
   readonly tracing: boolean
-  readonly queue: Queue.Enqueue<Unit<In, Out, E> | Nothing>
+  readonly queue: Queue.Enqueue<Unit<In, Out, E>>
   readonly backlog: Backlog<In, Out, E>
   readonly turn: Turn
   /** How many units could start at once. */

@@ -7,12 +7,11 @@ import type { Gopher } from "./gopher.ts"
  *
  * - `new` not accepted (yet, or at all)
  * - `queued` in the backlog
- * - `taken` from it, by a gopher that has not begun
  * - `running` inside `process`
  * - `retrying` in the retry heap
  * - `settled` done
  */
-type Phase = "new" | "queued" | "taken" | "running" | "retrying" | "settled"
+type Phase = "new" | "queued" | "running" | "retrying" | "settled"
 
 /**
  * What the herd has to remember of a unit beyond its body. Most units have no `Job`: the queue holds their bare body, and
