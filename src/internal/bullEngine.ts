@@ -87,6 +87,8 @@ export interface Engine {
    */
   recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>>
   readonly depth: () => Promise<Depth>
+  /** Deletes jobs that were completed before that time, up to so many. How many it were. */
+  forget(before: number, most: number): Promise<number>
   /** Makes dead letters forget that they were attempted. The ids of those that are dead letters. */
   pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>>
   /** Deletes dead letters. How many it were. */

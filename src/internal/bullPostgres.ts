@@ -1,5 +1,6 @@
 import { type JobProgress, type JobsOptions, PostgresConnection, PostgresQueueBackend } from "bullmq"
 import type { Depth } from "../HerdSource.ts"
+import { Counts } from "./bullCounts.ts"
 import {
   claimable,
   type Engine,
@@ -10,7 +11,7 @@ import {
   type Stepped
 } from "./bullEngine.ts"
 import type { Held, NewJob } from "./bullJob.ts"
-import { statements } from "./bullPostgresStatements.ts"
+import { count, type Counted, statements } from "./bullPostgresStatements.ts"
 import { Round } from "./round.ts"
 
 interface Row {
@@ -60,6 +61,12 @@ const behaviour = { connectionTimeoutMillis: 10_000, query_timeout: 10_000, keep
 /** Milliseconds between two looks for units whose time has come, of a herd that is at work. */
 const TEND = 100
 
+/** How many of these are seen to at a time. */
+const PROMOTED = 1_000
+
+/** Up to so many units of a kind are counted each time. */
+const COUNTED = 10_000
+
 class PostgresEngine implements Engine {
   readonly backend: PostgresQueueBackend
   readonly reserved: ReadonlySet<string> = new Set()
@@ -69,6 +76,7 @@ class PostgresEngine implements Engine {
   watchers = 0
   private readonly connection: PostgresConnection
   private readonly options: EngineOptions
+  private readonly counts = new Counts<Counted>({ bound: COUNTED, count: (what) => this.count(what) })
   private listening = false
   /** When it is to be seen to units whose time has come. */
   private nextDue = 0
@@ -106,13 +114,19 @@ class PostgresEngine implements Engine {
   async tend(now: number): Promise<void> {
     if (now < this.nextDue) return
     this.nextDue = now + TEND
-    await this.run("promote", [now])
-    const [next] = await this.run<{ readonly at: string | null }>("next")
-    if (next !== undefined && next.at !== null) this.willBeDue(Number(next.at))
+    const [row] = await this.run<{ readonly promoted: string; readonly next: string | null }>("promote", [
+      now,
+      PROMOTED
+    ])
+    if (row === undefined) return
+    // There may be more whose time has come.
+    if (Number(row.promoted) === PROMOTED) this.nextDue = now
+    if (row.next !== null) this.willBeDue(Number(row.next))
   }
 
   readonly step = async (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> => {
-    const parameters = [done.map(({ id }) => id), done.map(({ lock }) => lock), locks, Date.now(), this.options.lease]
+    const { lease } = this.options
+    const parameters = [done.map(({ id }) => id), done.map(({ lock }) => lock), locks, Date.now(), lease, locks.length]
     const [row] = await this.run<Step>("step", parameters)
     const { claimed = [], done: ids = [], held = [], limited = false } = row ?? {}
     if (ids.length > 0 && claimed.length === 0) await this.run("drained")
@@ -184,20 +198,32 @@ class PostgresEngine implements Engine {
   }
 
   readonly depth = async (): Promise<Depth> => {
-    const [row] = await this.run<
-      Readonly<Record<"waiting" | "due" | "delayed" | "held" | "dead" | "oldest", string | null>>
-    >(
-      "depth",
-      [Date.now()]
-    )
-    const { dead, delayed, due, held, oldest, waiting } = row ?? {}
+    const [row] = await this.run<Readonly<Record<Counted | "oldest", string | null>>>("depth", [
+      Date.now(),
+      COUNTED + 1
+    ])
+    const of = (what: Counted) => this.counts.of(what, Number(row?.[what]))
+    const due = await of("due")
     return {
-      ready: Number(waiting) + Number(due),
-      delayed: Number(delayed),
-      held: Number(held),
-      dead: Number(dead),
-      oldestAt: oldest === null ? undefined : Number(oldest)
+      ready: due + await of("waiting"),
+      delayed: await of("delayed"),
+      held: await of("held"),
+      dead: await of("dead"),
+      oldestAt: row?.oldest === null ? undefined : Number(row?.oldest)
     }
+  }
+
+  private async count(what: Counted): Promise<number> {
+    const { rows: [row] } = await this.connection.pool.query<{ readonly count: string }>(count(what), [
+      this.options.queue,
+      Date.now()
+    ])
+    return Number(row?.count)
+  }
+
+  async forget(before: number, most: number): Promise<number> {
+    const [row] = await this.run<{ readonly count: string }>("forget", [before, most])
+    return Number(row?.count ?? 0)
   }
 
   async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {

@@ -1,41 +1,86 @@
 /**
+ * Ids and what goes with each, for a list that rows are looked up by. How many there are is hidden from the planner, and so is that they are all of
+ * one queue: otherwise it may read the whole queue or table instead of looking up a thousand rows by their keys.
+ */
+const list = (ids: string, more: { readonly [Name in string]?: string } = {}): string =>
+  [
+    `SELECT $1::text AS queue, unnest(ARRAY(SELECT ${ids})) AS id`,
+    ...Object.entries(more).map(([name, values]) => `unnest(ARRAY(SELECT ${values})) AS ${name}`)
+  ].join(", ")
+
+const given = `given AS MATERIALIZED (${list("unnest($2::text[])", { lock: "unnest($3::text[])" })})`
+
+const isOf = (rows: string): string => `job.queue = ${rows}.queue AND job.id = ${rows}.id`
+
+/** When the next delayed one is due, after the time `$2`. */
+const next = `(SELECT process_at_ms FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms > $2
+        ORDER BY process_at_ms LIMIT 1)`
+
+/** What is counted for a depth. `$2` is the time. */
+const counted = {
+  waiting: "state = 'waiting'",
+  due: "state = 'delayed' AND process_at_ms <= $2",
+  delayed: "state = 'delayed' AND process_at_ms > $2",
+  held: "state = 'active'",
+  dead: "state = 'failed'"
+}
+
+/**
+ * What is counted for a depth.
+ *
+ * @internal
+ */
+export type Counted = keyof typeof counted
+
+/**
+ * Counts all rows of a kind, however many there are.
+ *
+ * @internal
+ */
+export const count = (what: Counted): string =>
+  `SELECT count(*) AS count FROM job WHERE queue = $1 AND $2::bigint IS NOT NULL AND ${counted[what]}`
+
+/**
  * Statements on BullMQ's tables, for what it has no function for, or none that leaves units in their places. `$1` is the queue. BullMQ claims by
  * `priority` and `seq`: a job that is put back keeps its own, and one whose time has come gets the next one.
  *
- * Rows are updated by both parts of their key, out of lists that are made before: before a table has been analyzed, PostgreSQL takes a queue for a
- * row or two, and would look through all of it for each.
+ * None of them reads many more rows than it changes, whatever the planner knows of the table. So every LIMIT is a number or a parameter: it takes an
+ * expression for a tenth of all rows. Rows of which the keys are known are found by these: a state that is compared as a text has no index.
  *
  * @internal
  */
 export const statements = {
+  // How many it were, and when the next one is due.
   promote: `WITH first AS MATERIALIZED (
-      SELECT queue, id FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2
-      ORDER BY process_at_ms, seq LIMIT 1000 FOR UPDATE SKIP LOCKED
+      SELECT id FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2
+      ORDER BY process_at_ms, seq LIMIT $3 FOR UPDATE SKIP LOCKED
+    ), numbered AS MATERIALIZED (
+      SELECT id, nextval('job_seq') AS seq FROM first
     ), due AS MATERIALIZED (
-      SELECT queue, id, nextval('job_seq') AS seq FROM first
+      ${list("id FROM numbered", { seq: "seq FROM numbered" })}
     ), promoted AS (
-      UPDATE job SET state = 'waiting', delay_ms = 0, seq = due.seq FROM due WHERE job.queue = due.queue AND job.id = due.id
+      UPDATE job SET state = 'waiting', delay_ms = 0, seq = due.seq FROM due WHERE ${isOf("due")}
       RETURNING job.id
     )
-    SELECT publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'delayed')) FROM promoted`,
-  next: `SELECT min(process_at_ms) AS at FROM job WHERE queue = $1 AND state = 'delayed'`,
+    SELECT
+      (SELECT count(publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'delayed'))) FROM promoted) AS promoted,
+      ${next} AS next`,
   look: `SELECT
       (SELECT count(*) FROM (SELECT FROM job WHERE queue = $1 AND state = 'waiting' LIMIT $3) AS first) AS waiting,
       (SELECT count(*) FROM (SELECT FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2 LIMIT $3) AS first) AS due,
-      (SELECT min(process_at_ms) FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms > $2) AS next,
+      ${next} AS next,
       (SELECT value FROM meta WHERE queue = $1 AND field = 'concurrency') AS bound,
       (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'paused' AND value = '1') AS paused,
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'active') AS active`,
-  // $2 and $3: ids and locks of those that are done; $4: locks to claim others with. BullMQ itself has to see to a bound and to a rate limit.
-  step: `WITH given AS MATERIALIZED (
-      SELECT $1::text AS queue, unnest($2::text[]) AS id, unnest($3::text[]) AS lock
-    ), held AS MATERIALIZED (
-      SELECT job.queue, job.id FROM given JOIN job ON job.queue = given.queue AND job.id = given.id
-      WHERE lock_token = given.lock AND state = 'active' FOR UPDATE OF job
+      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'active'
+        AND (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'concurrency') > 0) AS active`,
+  // $2 and $3: ids and locks of those that are done; $4: $7 locks to claim others with. BullMQ itself has to see to a bound and to a rate limit.
+  step: `WITH ${given}, held AS MATERIALIZED (
+      SELECT job.queue, job.id FROM given JOIN job ON ${isOf("given")}
+      WHERE lock_token = given.lock AND state::text = 'active' FOR UPDATE OF job
     ), done AS (
       UPDATE job SET state = 'completed', return_value = 'null', finished_at_ms = $5, lock_token = NULL, locked_until_ms = NULL,
         attempts_made = attempts_made + 1
-      FROM held WHERE job.queue = held.queue AND job.id = held.id
+      FROM held WHERE ${isOf("held")}
         AND job.parent_id IS NULL AND dedup_id IS NULL AND scheduler_id IS NULL
         AND NOT EXISTS (
           SELECT FROM job_dependency AS child WHERE child.parent_queue = job.queue AND child.parent_id = job.id
@@ -45,14 +90,14 @@ export const statements = {
       SELECT count(*) FILTER (WHERE field <> 'paused') > 0 AS limited, count(*) > 0 AS shut FROM meta
       WHERE queue = $1 AND (field IN ('concurrency', 'max') OR field = 'paused' AND value = '1')
     ), ready AS MATERIALIZED (
-      SELECT queue, id FROM job WHERE queue = $1 AND state = 'waiting' ORDER BY priority, seq
-      LIMIT CASE WHEN (SELECT shut FROM open) THEN 0 ELSE cardinality($4::text[]) END FOR UPDATE SKIP LOCKED
+      SELECT id FROM job WHERE queue = $1 AND state = 'waiting' AND NOT (SELECT shut FROM open) ORDER BY priority, seq
+      LIMIT $7 FOR UPDATE SKIP LOCKED
     ), picked AS MATERIALIZED (
-      SELECT queue, id, ($4::text[])[row_number() OVER ()] AS lock FROM ready
+      ${list("id FROM ready", { lock: "unnest($4::text[])" })}
     ), claimed AS (
       UPDATE job SET state = 'active', lock_token = picked.lock, locked_until_ms = $5::bigint + $6::bigint, processed_at_ms = $5,
         processed_by = NULL, attempts_started = attempts_started + 1
-      FROM picked WHERE job.queue = picked.queue AND job.id = picked.id
+      FROM picked WHERE ${isOf("picked")}
       RETURNING job.id, lock_token, data, opts, progress, priority, added_at_ms, attempts_made, stalled_count, deferred_failure
     ), told AS (
       SELECT publish_event($1, 'completed', jsonb_build_object('jobId', id, 'returnvalue', 'null', 'prev', 'active')) FROM done
@@ -66,11 +111,9 @@ export const statements = {
       coalesce((SELECT jsonb_agg(claimed) FROM claimed), '[]') AS claimed`,
   drained: `SELECT publish_event($1, 'drained', '{}')
     WHERE NOT EXISTS (SELECT FROM job WHERE queue = $1 AND state IN ('active', 'waiting'))`,
-  release: `WITH given AS MATERIALIZED (
-      SELECT $1::text AS queue, unnest($2::text[]) AS id, unnest($3::text[]) AS lock
-    ), back AS (
+  release: `WITH ${given}, back AS (
       UPDATE job SET state = 'waiting', lock_token = NULL, locked_until_ms = NULL, stalled_marked = false
-      FROM given WHERE job.queue = given.queue AND job.id = given.id AND lock_token = given.lock AND state = 'active'
+      FROM given WHERE ${isOf("given")} AND lock_token = given.lock AND state::text = 'active'
       RETURNING job.id
     )
     SELECT id, publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'active')), pg_notify('bullmq_jobs', $1)
@@ -92,8 +135,8 @@ export const statements = {
     SELECT id, doomed, publish_event($1, 'stalled', jsonb_build_object('jobId', id)), pg_notify('bullmq_jobs', $1)
     FROM recovered`,
   remember: `UPDATE job SET progress = $4::jsonb
-    WHERE queue = $1 AND id = $2 AND lock_token = $3 AND state = 'active'`,
-  // The first of each priority, up to 100.
+    WHERE queue = $1 AND id = $2 AND lock_token = $3 AND state::text = 'active'`,
+  // The first of each priority, up to 100; of each kind up to $3 rows.
   depth: `WITH RECURSIVE head AS (
       (SELECT priority, progress, opts, added_at_ms FROM job WHERE queue = $1 AND state = 'waiting' ORDER BY priority, seq LIMIT 1)
       UNION ALL
@@ -105,19 +148,31 @@ export const statements = {
       SELECT CASE WHEN jsonb_typeof(progress->'readyAt') = 'number' THEN (progress->>'readyAt')::numeric
         ELSE added_at_ms + CASE WHEN jsonb_typeof(opts->'delay') = 'number' THEN (opts->>'delay')::numeric ELSE 0 END END AS at
       FROM (SELECT * FROM head LIMIT 100) AS heads
-      UNION ALL SELECT min(process_at_ms) FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2
+      UNION ALL (SELECT process_at_ms FROM job WHERE queue = $1 AND ${counted.due} ORDER BY process_at_ms LIMIT 1)
     )
     SELECT
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'waiting') AS waiting,
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2) AS due,
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms > $2) AS delayed,
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'active') AS held,
-      (SELECT count(*) FROM job WHERE queue = $1 AND state = 'failed') AS dead,
+      ${
+    Object.entries(counted).map(([what, where]) =>
+      `(SELECT count(*) FROM (SELECT FROM job WHERE queue = $1 AND ${where} LIMIT $3) AS first) AS ${what},`
+    ).join("\n      ")
+  }
       (SELECT min(at) FROM ready) AS oldest`,
-  pardon: `UPDATE job SET stalled_count = 0, deferred_failure = NULL, progress = $3::jsonb
-    WHERE queue = $1 AND id = ANY($2::text[]) AND state = 'failed' RETURNING id`,
-  discard: `WITH discarded AS (
-      DELETE FROM job WHERE queue = $1 AND id = ANY($2::text[]) AND state = 'failed' RETURNING id
+  // What is done goes whole: of a child its parent keeps what it has been told.
+  forget: `WITH old AS MATERIALIZED (
+      SELECT id FROM job WHERE queue = $1 AND state = 'completed' AND finished_at_ms <= $2
+      ORDER BY finished_at_ms LIMIT $3 FOR UPDATE SKIP LOCKED
+    ), listed AS MATERIALIZED (
+      ${list("id FROM old")}
+    ), forgotten AS (
+      DELETE FROM job USING listed WHERE ${isOf("listed")} RETURNING job.id
+    )
+    SELECT count(*) AS count, publish_event($1, 'cleaned', jsonb_build_object('count', count(*)::text)) FROM forgotten
+    HAVING count(*) > 0`,
+  pardon: `WITH letters AS MATERIALIZED (${list("unnest($2::text[])")})
+    UPDATE job SET stalled_count = 0, deferred_failure = NULL, progress = $3::jsonb
+    FROM letters WHERE ${isOf("letters")} AND state::text = 'failed' RETURNING job.id`,
+  discard: `WITH letters AS MATERIALIZED (${list("unnest($2::text[])")}), discarded AS (
+      DELETE FROM job USING letters WHERE ${isOf("letters")} AND state::text = 'failed' RETURNING job.id
     )
     SELECT publish_event($1, 'removed', jsonb_build_object('jobId', id, 'prev', 'failed')) FROM discarded`,
   wake: `SELECT pg_notify('bullmq_jobs', $1)`

@@ -226,6 +226,12 @@ class RedisEngine implements Engine {
     return { ready, delayed, held, dead, oldestAt: oldestAt < 0 ? undefined : oldestAt }
   }
 
+  async forget(before: number, most: number): Promise<number> {
+    // BullMQ's command adds an event each time, also if there is nothing to delete.
+    if (Number(await this.run("old", [before])) === 0) return 0
+    return (await this.backend.cleanJobsByState("completed", before, most)).length
+  }
+
   async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {
     return texts(await this.run("pardon", [JSON.stringify({ readyAt: now }), ...ids]))
   }

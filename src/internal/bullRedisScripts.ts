@@ -311,8 +311,13 @@ return discarded
 `
 
 /**
+ * A time: how many jobs were completed until then.
+ */
+const old = `${start}return call('ZCOUNT', prefix .. 'completed', '-inf', ARGV[1])`
+
+/**
  * Each by its name.
  *
  * @internal
  */
-export const scripts = { look, depth, step, release, recover, pardon, discard }
+export const scripts = { look, depth, step, release, recover, pardon, discard, old }

@@ -148,9 +148,8 @@ class BullQueue implements Queue {
 
   private readonly forget: Effect.Effect<void, SourceError> = this.suspended("forget", async () => {
     const before = Date.now() - this.retention
-    const { backend } = this.engine
     let deleted = DELETED
-    while (deleted === DELETED) deleted = (await backend.cleanJobsByState("completed", before, DELETED)).length
+    while (deleted === DELETED) deleted = await this.engine.forget(before, DELETED)
   })
 
   /** Both, again and again. What fails is tried again, and told by whatever is asked for meanwhile. */
