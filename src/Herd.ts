@@ -81,7 +81,8 @@ export interface Control {
 }
 
 /**
- * Runs units of work with bounded concurrency, live-resizable. Its members work without it: `const { run } = yield* Crawler`.
+ * Runs units of work with bounded concurrency, live-resizable. A plain object: its members work without it, as in
+ * `const { run } = yield* Crawler`, and a spread, `{ ...herd, extra }`, has them all.
  *
  * @since 0.1.0
  * @category models

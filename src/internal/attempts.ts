@@ -17,7 +17,7 @@ import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { noEffect } from "./noEffect.ts"
 import type { Settings } from "./options.ts"
-import { OutcomeImpl } from "./outcome.ts"
+import { outcomeOf } from "./outcome.ts"
 import type { Outcomes } from "./outcomes.ts"
 import { Backoffs, decide } from "./retry.ts"
 import type { Tally } from "./tally.ts"
@@ -202,7 +202,7 @@ export class Attempts<In, Out, E, R> {
       attempt: Math.max(1, job?.attempts ?? 0),
       priority: job?.priority ?? 0
     }
-    return new OutcomeImpl<In, Out, E>(work, Exit.failCause(interruption), job?.attempts ?? 0, job?.millis ?? 0)
+    return outcomeOf<In, Out, E>(work, Exit.failCause(interruption), job?.attempts ?? 0, job?.millis ?? 0)
   }
 
   private number(): string {
@@ -311,7 +311,7 @@ export class Attempts<In, Out, E, R> {
   refuse(work: Work<unknown>, cause: Cause.Cause<never>): void {
     this.backlog.accepted++
     this.tally.failed++
-    this.history.failed(new OutcomeImpl(work, Exit.failCause(cause), work.attempt, 0))
+    this.history.failed(outcomeOf(work, Exit.failCause(cause), work.attempt, 0))
     this.turn.begin()
     this.onSettled()
   }
@@ -428,7 +428,7 @@ export class Attempts<In, Out, E, R> {
   private conclude(gopher: Gopher<In, Out, E>, exit: Exit.Exit<Out, E>): Outcome<In, Out, E> {
     const job = gopher.job
     const millis = this.measure(gopher)
-    return new OutcomeImpl(gopher.work as Work<In>, exit, 1 + (job?.attempts ?? 0), millis + (job?.millis ?? 0))
+    return outcomeOf(gopher.work as Work<In>, exit, 1 + (job?.attempts ?? 0), millis + (job?.millis ?? 0))
   }
 
   private measure(gopher: Gopher<In, Out, E>): number {

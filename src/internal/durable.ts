@@ -1,6 +1,7 @@
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { DurableHerd, OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
@@ -11,7 +12,7 @@ import { check, checkNow, holds, isIterable, optional } from "./check.ts"
 import { Custody } from "./custody.ts"
 import type { Entry, Settings } from "./durableOptions.ts"
 import { checkId, offerAllOptions, offerOptions, validate } from "./durableOptions.ts"
-import { makeWith } from "./herd.ts"
+import { makeWith, publicControlOf } from "./herd.ts"
 import { isCount } from "./options.ts"
 import { makeUnitIds } from "./unitIds.ts"
 
@@ -106,29 +107,21 @@ const start = <In, Out, E, R>(
       onSuccess: ({ delayed, held, ready }) => ready + delayed + held === 0
     })
     return {
-      name: herd.name,
-      size: herd.size,
-      maxSize: herd.maxSize,
-      resize: herd.resize,
-      grow: herd.grow,
-      shrink: herd.shrink,
-      settled: herd.settled,
-      pause: herd.pause,
-      resume: herd.resume,
-      state: herd.state,
-      changes: herd.changes,
-      history: herd.history,
+      ...publicControlOf(herd),
       // Its own gophers hear of it a moment later than the source.
       awaitIdle: Effect.zipRight(
         Effect.repeat(isIdle, { until: (idle) => idle, schedule: Schedule.spaced(LOOK) }),
         herd.awaitIdle
       ),
-      awaitDrained: herd.awaitDrained,
-      drain: herd.drain,
       offer,
       offerAll,
       depth: queue.depth,
-      dead: queue.dead,
-      fleet: queue.fleet
+      // A source may have made it a class.
+      dead: {
+        list: (options) => queue.dead.list(options),
+        redrive: (ids) => queue.dead.redrive(ids),
+        discard: (ids) => queue.dead.discard(ids)
+      },
+      fleet: Option.map(queue.fleet, (fleet) => ({ size: fleet.size, resize: (size) => fleet.resize(size) }))
     }
   })

@@ -11,7 +11,16 @@ import * as Runtime from "effect/Runtime"
 import * as RuntimeFlags from "effect/RuntimeFlags"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Herd, HerdHistory, HerdState, Options, ResizeOptions, SendAllOptions, SendOptions } from "../Herd.ts"
+import type {
+  Control,
+  Herd,
+  HerdHistory,
+  HerdState,
+  Options,
+  ResizeOptions,
+  SendAllOptions,
+  SendOptions
+} from "../Herd.ts"
 import type { HerdClosed } from "../HerdError.ts"
 import { InvalidOption, InvalidSize } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
@@ -492,7 +501,45 @@ export const make = <In, Out, E, R, RRetry, RCallback>(
   options: Options<In, Out, E, R, RRetry, RCallback>,
   defaultName = "herd"
 ): Effect.Effect<Herd<In, Out, E>, never, R | RRetry | RCallback | Scope.Scope> =>
-  Effect.flatMap(Effect.orDie(validate(options, defaultName)), (settings) => makeWith(settings, undefined))
+  Effect.flatMap(
+    Effect.orDie(validate(options, defaultName)),
+    (settings) => Effect.map(makeWith(settings, undefined), publicOf)
+  )
+
+/** What users get of a herd: plain data with the public members and nothing else. */
+const publicOf = <In, Out, E>(herd: Herd<In, Out, E>): Herd<In, Out, E> => ({
+  ...publicControlOf(herd),
+  send: herd.send,
+  sendAll: herd.sendAll,
+  trySend: herd.trySend,
+  run: herd.run,
+  stream: herd.stream,
+  close: herd.close,
+  outcomes: herd.outcomes
+})
+
+/**
+ * The same, of what an operator may see and do.
+ *
+ * @internal
+ */
+export const publicControlOf = (herd: Control): Control => ({
+  name: herd.name,
+  size: herd.size,
+  maxSize: herd.maxSize,
+  resize: herd.resize,
+  grow: herd.grow,
+  shrink: herd.shrink,
+  settled: herd.settled,
+  pause: herd.pause,
+  resume: herd.resume,
+  state: herd.state,
+  changes: herd.changes,
+  history: herd.history,
+  awaitIdle: herd.awaitIdle,
+  awaitDrained: herd.awaitDrained,
+  drain: herd.drain
+})
 
 /**
  * A herd whose units are kept by somebody else.

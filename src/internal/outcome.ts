@@ -5,28 +5,26 @@ import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 
 /**
- * An outcome that works out its status and duration when asked, since most readers ask for neither.
+ * An outcome: plain data, so that a spread, a log line and JSON have all of it.
  *
  * @internal
  */
-export class OutcomeImpl<In, Out, E> implements Outcome<In, Out, E> {
-  readonly work: Work<In>
-  readonly exit: Exit.Exit<Out, E>
-  readonly attempts: number
-  readonly millis: number
+export const outcomeOf = <In, Out, E>(
+  work: Work<In>,
+  exit: Exit.Exit<Out, E>,
+  attempts: number,
+  millis: number
+): Outcome<In, Out, E> => ({ work, exit, status: statusOf(exit), attempts, duration: durationOf(millis) })
 
-  constructor(work: Work<In>, exit: Exit.Exit<Out, E>, attempts: number, millis: number) {
-    this.work = work
-    this.exit = exit
-    this.attempts = attempts
-    this.millis = millis
-  }
+const statusOf = (exit: Exit.Exit<unknown, unknown>): Outcome.Status => {
+  if (Exit.isSuccess(exit)) return "success"
+  return Cause.isInterruptedOnly(exit.cause) ? "interrupted" : "failure"
+}
 
-  get status(): Outcome.Status {
-    return Exit.isSuccess(this.exit) ? "success" : Cause.isInterruptedOnly(this.exit.cause) ? "interrupted" : "failure"
-  }
+/** Durations of less than a millisecond, by their microseconds: those of small units, for which making one would cost too much. */
+const short: Array<Duration.Duration> = []
 
-  get duration(): Duration.Duration {
-    return Duration.millis(this.millis)
-  }
+const durationOf = (millis: number): Duration.Duration => {
+  const micros = Math.round(millis * 1_000)
+  return micros < 1_000 ? short[micros] ??= Duration.millis(micros / 1_000) : Duration.millis(micros / 1_000)
 }
