@@ -34,8 +34,19 @@ export interface Options {
 /**
  * Keeps units in the table `gofherd_units` of the client's database, which it makes if it is not there, and puts the database into WAL mode.
  *
- * An offer is synced to the disk when it returns (`PRAGMA synchronous = FULL`); what becomes of units is not (`NORMAL`): a crash of the process loses nothing of it, a
- * power failure may lose the last of it, and units run again. An offer that is made inside `sql.withTransaction` is part of that transaction.
+ * An offer is synced to the disk when it returns (`PRAGMA synchronous = FULL`). What becomes of units is not (`NORMAL`): a crash
+ * of the process loses none of it. A power failure may lose the last of it, and those units run again. An offer inside
+ * `sql.withTransaction` is part of that transaction, and synced as its commit is.
+ *
+ * Settings of the client's connection:
+ *
+ * - `synchronous` is set for the duration of one write, and is then as it was. Writes cost least where it is `NORMAL` already.
+ * - `busy_timeout` is raised to 1,000 ms, unless it is longer, and stays.
+ * - `journal_mode` is WAL, which is a setting of the file.
+ * - A temporary view, `gofherd_connection`, marks connections with these settings. libsql's client opens a new connection after each
+ *   transaction: the next write of a herd sets it up.
+ *
+ * Drivers may give integers as numbers, bigints or strings (`intMode` of libsql, `SqlClient.SafeIntegers`).
  *
  * Options out of their bounds are a defect, `InvalidOption`.
  *

@@ -1,11 +1,9 @@
 import type * as SqlClient from "@effect/sql/SqlClient"
-import type * as SqlError from "@effect/sql/SqlError"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import { SourceError } from "../HerdError.ts"
 import type {
   Claim,
@@ -20,32 +18,20 @@ import type {
   Settlement
 } from "../HerdSource.ts"
 import type { Options } from "../HerdSourceSqlite.ts"
-import { isObject, readNow } from "./check.ts"
+import { readNow } from "./check.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
 import { Round } from "./round.ts"
 import { listOptions, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
+import { SqliteConnection } from "./sqliteConnection.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
 const TIDY = 1_000
 
-/**
- * Milliseconds for which SQLite itself waits while another process writes, which it does for some at a time. The event loop stands
- * still meanwhile; but libsql leaves a statement that was refused open, and with it a view of the database that nothing can be
- * written in, until the statement is collected as garbage.
- */
-const BUSY = 1_000
-
-/** How long a statement is tried again that was refused nevertheless. */
-const busy = Schedule.exponential("2 millis", 1.5).pipe(
-  Schedule.either(Schedule.spaced("50 millis")),
-  Schedule.jittered,
-  Schedule.upTo("10 seconds")
-)
-
 interface Row {
-  readonly seq: number
+  /** As a text, since it may be beyond what a number tells from the next one. */
+  readonly seq: string
   readonly id: string
   readonly body: string
   readonly priority: number
@@ -61,7 +47,7 @@ interface Row {
 /** A claim by its place in the table; no two claims of a unit have the same number. */
 const tokenOf = ({ claims, seq }: Row): string => `${seq}.${claims}`
 
-const partsOf = ({ token }: Claim): ReadonlyArray<number> => token.split(".").map(Number)
+const partsOf = ({ token }: Claim): ReadonlyArray<string> => token.split(".")
 
 const claimOf = (row: Row): Claim => ({
   id: row.id,
@@ -73,7 +59,7 @@ const claimOf = (row: Row): Claim => ({
 })
 
 const byPlace = (self: Row, that: Row): number =>
-  that.priority - self.priority || self.place - that.place || self.seq - that.seq
+  that.priority - self.priority || self.place - that.place || Number(BigInt(self.seq) - BigInt(that.seq))
 
 /** The row that it makes of the unit: `[seq, claims, state, place, first_failure_at, cause]`. */
 const settled = (settlement: Settlement): ReadonlyArray<unknown> => {
@@ -90,19 +76,11 @@ const settled = (settlement: Settlement): ReadonlyArray<unknown> => {
   }
 }
 
-/** What the driver said, out of what `@effect/sql` makes of it. */
-const causeOf = (error: SqlError.SqlError): unknown => error.cause ?? error
-
-const isBusy = (error: SqlError.SqlError): boolean => {
-  const cause = causeOf(error)
-  return isObject(cause) && "code" in cause && String(cause.code).startsWith("SQLITE_BUSY")
-}
-
 /**
  * The units of herds in an SQLite database.
  */
 class SqliteSource {
-  private readonly sql: SqlClient.SqlClient
+  private readonly connection: SqliteConnection
   private readonly retention: Duration.Duration
   readonly pollInterval: Duration.Duration
   private readonly bells = new Map<string, Round>()
@@ -110,38 +88,47 @@ class SqliteSource {
 
   constructor(sql: SqlClient.SqlClient, options: Options) {
     const { pollInterval, retention } = readNow(options, ({ pollInterval, retention }) => ({ pollInterval, retention }))
-    this.sql = sql
+    this.connection = new SqliteConnection(sql)
     this.retention = retentionOf(retention)
     this.pollInterval = pollIntervalOf(pollInterval)
   }
 
   readonly prepare: Effect.Effect<void, SourceError> = Effect.suspend(() =>
     Effect.gen(this, function*() {
-      yield* this.run("open its database", `PRAGMA busy_timeout = ${BUSY}`)
-      yield* this.run("open its database", "PRAGMA journal_mode = WAL")
-      yield* this.run("open its database", "PRAGMA synchronous = NORMAL")
-      for (const table of tables) yield* this.run("open its database", table)
-      const [version] = yield* this.run<{ readonly value: number }>(
-        "open its database",
+      const operation = "open its database"
+      yield* this.read(operation, "PRAGMA journal_mode = WAL")
+      yield* this.named(operation, this.connection.open)
+      for (const table of tables) yield* this.write(operation, table)
+      const [version] = yield* this.read<{ readonly value: number }>(
+        operation,
         "SELECT value FROM gofherd_meta WHERE key = 'version'"
       )
       if (version?.value === VERSION) return
       const cause = new Error(`tables of version ${version?.value}, which this version of gofherd does not know`)
-      return yield* new SourceError({ source: "SQLite", operation: "open its database", cause })
+      return yield* new SourceError({ source: "SQLite", operation, cause })
     })
   )
 
-  run<A extends object = Row>(
+  read<A extends object = Row>(
     operation: string,
     statement: string,
     parameters: ReadonlyArray<unknown> = []
   ): Effect.Effect<ReadonlyArray<A>, SourceError> {
-    return this.sql.unsafe<A>(statement, parameters).withoutTransform.pipe(
-      Effect.retry({ schedule: busy, while: isBusy }),
-      Effect.mapError((error) => new SourceError({ source: "SQLite", operation, cause: causeOf(error) })),
-      // A span for every look at the table would drown the user's.
-      Effect.withTracerEnabled(false)
-    )
+    return this.named(operation, this.connection.read<A>(statement, parameters))
+  }
+
+  /** What is `synced` is on the disk when it returns. */
+  write<A extends object = Row>(
+    operation: string,
+    statement: string,
+    parameters: ReadonlyArray<unknown> = [],
+    synced = false
+  ): Effect.Effect<ReadonlyArray<A>, SourceError> {
+    return this.named(operation, this.connection.write<A>(statement, parameters, synced))
+  }
+
+  private named<A>(operation: string, run: Effect.Effect<A, unknown>): Effect.Effect<A, SourceError> {
+    return Effect.mapError(run, (cause) => new SourceError({ source: "SQLite", operation, cause }))
   }
 
   /** Rung when there may be more to claim. */
@@ -161,7 +148,7 @@ class SqliteSource {
   forget(herd: string, now: number): Effect.Effect<void, SourceError> {
     return Duration.isFinite(this.retention)
       ? Effect.asVoid(
-        this.run("forget units that are done", statements.forget, [herd, now - Duration.toMillis(this.retention)])
+        this.write("forget units that are done", statements.forget, [herd, now - Duration.toMillis(this.retention)])
       )
       : Effect.void
   }
@@ -197,10 +184,7 @@ class SqliteQueue implements Queue {
       const rows = units.map(({ body, id, priority, runAt = now }) =>
         runAt > now ? [id, body, priority, "delayed", Math.ceil(runAt)] : [id, body, priority, "ready", now]
       )
-      // Inside a transaction of the user's it can't be set; then it is the transaction that is synced, or not.
-      yield* Effect.ignore(this.run("offer", "PRAGMA synchronous = FULL"))
-      yield* this.run("offer", statements.offer, [this.herd, JSON.stringify(rows)])
-      yield* Effect.ignore(this.run("offer", "PRAGMA synchronous = NORMAL"))
+      yield* this.write("offer", statements.offer, [this.herd, JSON.stringify(rows)], true)
       this.bell.next()
     })
 
@@ -208,14 +192,14 @@ class SqliteQueue implements Queue {
     Effect.gen(this, function*() {
       const now = yield* this.source.now
       yield* this.tend(now)
-      const rows = yield* this.run("claim", statements.claim, [this.ownerText, now + this.lease, this.herd, max])
+      const rows = yield* this.write("claim", statements.claim, [this.ownerText, now + this.lease, this.herd, max])
       return rows.toSorted(byPlace).map(claimOf)
     })
 
   readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
     Effect.gen(this, function*() {
       const now = yield* this.source.now
-      const rows = yield* this.run("settle", statements.settle, [
+      const rows = yield* this.write("settle", statements.settle, [
         now,
         JSON.stringify(settlements.map(settled)),
         this.ownerText
@@ -228,7 +212,7 @@ class SqliteQueue implements Queue {
   readonly renew = (claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
     Effect.gen(this, function*() {
       const until = (yield* this.source.now) + this.lease
-      const rows = yield* this.run("renew", statements.renew, [
+      const rows = yield* this.write("renew", statements.renew, [
         until,
         JSON.stringify(claims.map(partsOf)),
         this.ownerText
@@ -247,11 +231,11 @@ class SqliteQueue implements Queue {
 
   private readonly isReady: Effect.Effect<boolean, SourceError> = Effect.gen(this, function*() {
     yield* this.tend(yield* this.source.now)
-    return (yield* this.run("claim", statements.ready, [this.herd])).length > 0
+    return (yield* this.read("claim", statements.ready, [this.herd])).length > 0
   })
 
   readonly releaseAll: Effect.Effect<void, SourceError> = Effect.suspend(() =>
-    Effect.map(this.run("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.next())
+    Effect.map(this.write("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.next())
   )
 
   // ---------------------------------------------------------------------------------------------------- what time brings about
@@ -261,7 +245,7 @@ class SqliteQueue implements Queue {
     return Effect.gen(this, function*() {
       if (now >= this.nextDue) {
         this.nextDue = now + Duration.toMillis(this.source.pollInterval)
-        yield* this.run("claim", statements.due, [this.herd, now])
+        yield* this.write("claim", statements.due, [this.herd, now])
       }
       if (now >= this.nextTidy) {
         this.nextTidy = now + TIDY
@@ -274,7 +258,7 @@ class SqliteQueue implements Queue {
   /** Units of owners that have died, or have not been heard of for too long. */
   readonly recover = (now: number): Effect.Effect<void, SourceError> =>
     Effect.gen(this, function*() {
-      const owners = yield* this.run<{ readonly owner: string }>("recover", statements.owners, [
+      const owners = yield* this.read<{ readonly owner: string }>("recover", statements.owners, [
         this.herd,
         this.ownerText
       ])
@@ -283,7 +267,7 @@ class SqliteQueue implements Queue {
         return owner !== undefined && isDead(owner, this.owner)
       })
       const { maxCrashes } = this
-      yield* this.run(
+      yield* this.write(
         "recover",
         statements.recover,
         [maxCrashes, now, maxCrashes, crashText, this.herd, now, JSON.stringify(dead)]
@@ -293,7 +277,7 @@ class SqliteQueue implements Queue {
   // ---------------------------------------------------------------------------------------------------- watching
 
   readonly depth: Effect.Effect<Depth, SourceError> = Effect.gen(this, function*() {
-    const rows = yield* this.run<{ readonly state: string; readonly units: number }>("count", statements.counts, [
+    const rows = yield* this.read<{ readonly state: string; readonly units: number }>("count", statements.counts, [
       this.herd
     ])
     const counts = new Map(rows.map(({ state, units }) => [state, units]))
@@ -301,7 +285,7 @@ class SqliteQueue implements Queue {
     const ready = of("ready")
     const [first] = ready === 0
       ? []
-      : yield* this.run<{ readonly oldest: number | null }>("count", statements.oldest, [
+      : yield* this.read<{ readonly oldest: number | null }>("count", statements.oldest, [
         this.herd,
         this.herd,
         this.herd
@@ -313,7 +297,7 @@ class SqliteQueue implements Queue {
     list: (options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError> =>
       Effect.gen(this, function*() {
         const { limit, offset } = listOptions(options)
-        const rows = yield* this.run("list", statements.list, [this.herd, limit, offset])
+        const rows = yield* this.read("list", statements.list, [this.herd, limit, offset])
         return rows.map(({ attempts, body, cause, crashes, ended_at: diedAt, id, priority }) => (
           { id, body, priority, attempts, crashes, cause, diedAt }
         ))
@@ -321,18 +305,22 @@ class SqliteQueue implements Queue {
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
       Effect.gen(this, function*() {
         const now = yield* this.source.now
-        const rows = yield* this.run("redrive", statements.redrive, [now, this.herd, ...which(ids)])
+        const rows = yield* this.write("redrive", statements.redrive, [now, this.herd, ...which(ids)])
         this.bell.next()
         return rows.length
       }),
     discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
-      Effect.map(this.run("discard", statements.discard, [this.herd, ...which(ids)]), (rows) => rows.length)
+      Effect.map(this.write("discard", statements.discard, [this.herd, ...which(ids)]), (rows) => rows.length)
   }
 
   readonly fleet = Option.none()
 
-  private run<A extends object = Row>(operation: string, statement: string, parameters: ReadonlyArray<unknown> = []) {
-    return this.source.run<A>(`${operation} units`, statement, parameters)
+  private read<A extends object = Row>(operation: string, statement: string, parameters: ReadonlyArray<unknown>) {
+    return this.source.read<A>(`${operation} units`, statement, parameters)
+  }
+
+  private write(operation: string, statement: string, parameters: ReadonlyArray<unknown>, synced?: boolean) {
+    return this.source.write(`${operation} units`, statement, parameters, synced)
   }
 }
 
@@ -342,7 +330,7 @@ const which = (ids: ReadonlyArray<string> | "all"): ReadonlyArray<unknown> =>
 const lostOf = (claims: ReadonlyArray<Claim>, rows: ReadonlyArray<Row>): ReadonlyArray<Claim> => {
   if (rows.length === claims.length) return []
   const found = new Set(rows.map(({ seq }) => seq))
-  return claims.filter((claim) => !found.has(partsOf(claim)[0] ?? Number.NaN))
+  return claims.filter((claim) => !found.has(partsOf(claim)[0] ?? ""))
 }
 
 /**

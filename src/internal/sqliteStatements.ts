@@ -1,3 +1,5 @@
+import { isSetUp } from "./sqliteConnection.ts"
+
 /** How many units that are done and have been kept for long enough are deleted at a time. */
 const DELETED = 1_000
 
@@ -67,14 +69,15 @@ export const tables = [
  */
 export const statements = {
   offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
-    SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE true
+    SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE ${isSetUp}
     ON CONFLICT (herd, id) DO NOTHING`,
   claim:
     `UPDATE gofherd_units SET state = 'held', owner = ?, lease_until = ?, attempts = attempts + 1, claims = claims + 1
     WHERE seq IN (
       SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place, seq LIMIT ?
     )
-    RETURNING seq, id, body, priority, place, attempts, claims, first_failure_at`,
+    AND ${isSetUp}
+    RETURNING CAST(seq AS TEXT) AS seq, id, body, priority, place, attempts, claims, first_failure_at`,
   // Done again it does the same once more, as long as nobody has taken the row: its owner stays for that.
   settle: `UPDATE gofherd_units SET
       state = s.value->>2,
@@ -85,13 +88,13 @@ export const statements = {
       body = iif(s.value->>2 = 'done', '', body),
       ended_at = ?
     FROM json_each(?) AS s
-    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ?
-    RETURNING seq`,
+    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND ${isSetUp}
+    RETURNING CAST(seq AS TEXT) AS seq`,
   renew: `UPDATE gofherd_units SET lease_until = ? FROM json_each(?) AS s
-    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held'
-    RETURNING seq`,
+    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held' AND ${isSetUp}
+    RETURNING CAST(seq AS TEXT) AS seq`,
   ready: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'ready' LIMIT 1`,
-  due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ?`,
+  due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ? AND ${isSetUp}`,
   owners: `SELECT DISTINCT owner FROM gofherd_units WHERE herd = ? AND state = 'held' AND owner <> ?`,
   recover: `UPDATE gofherd_units SET
       state = iif(crashes + 1 >= ?, 'dead', 'ready'),
@@ -99,12 +102,13 @@ export const statements = {
       owner = NULL,
       ended_at = ?,
       cause = iif(crashes + 1 >= ?, ?, cause)
-    WHERE herd = ? AND state = 'held' AND (lease_until <= ? OR owner IN (SELECT value FROM json_each(?)))`,
+    WHERE herd = ? AND state = 'held' AND (lease_until <= ? OR owner IN (SELECT value FROM json_each(?)))
+    AND ${isSetUp}`,
   releaseAll: `UPDATE gofherd_units SET state = 'ready', attempts = attempts - 1, owner = NULL
-    WHERE herd = ? AND state = 'held' AND owner = ?`,
+    WHERE herd = ? AND state = 'held' AND owner = ? AND ${isSetUp}`,
   forget: `DELETE FROM gofherd_units WHERE seq IN (
       SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? LIMIT ${DELETED}
-    )`,
+    ) AND ${isSetUp}`,
   counts: "SELECT state, units FROM gofherd_counts WHERE herd = ?",
   // The first of each priority, of which there are few, and not all of all of them.
   oldest: `WITH RECURSIVE first (priority, place) AS (
@@ -122,7 +126,7 @@ export const statements = {
   list: `SELECT id, body, priority, attempts, crashes, cause, ended_at FROM gofherd_units
     WHERE herd = ? AND state = 'dead' ORDER BY ended_at DESC, seq DESC LIMIT ? OFFSET ?`,
   redrive: `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`,
+    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) AND ${isSetUp} RETURNING seq`,
   discard: `DELETE FROM gofherd_units
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) RETURNING seq`
+    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) AND ${isSetUp} RETURNING seq`
 }
