@@ -58,7 +58,9 @@ export interface Options<H extends Herds> {
   readonly dashboard?: boolean | undefined
   /**
    * How many event streams of all herds together may be open at once, such as those of open dashboards; an integer from 0.
-   * Further ones are answered with 503 and `Retry-After`, so that they leave connections to the other requests. Default 100.
+   * Further ones are answered with 503 and `Retry-After`, so that they leave connections to the other requests. A place is
+   * free again when its stream has ended. Through a web handler that is also when the signal of its `Request` aborts, and
+   * when nobody has read the stream for a minute. Default 100.
    */
   readonly maxEventStreams?: number | undefined
 }

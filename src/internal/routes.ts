@@ -118,9 +118,12 @@ const herdsHandlers = (
           )))
       .handle("events", ({ path, request, urlParams }) =>
         Effect.map(
-          Effect.zipLeft(named(monitors, path), streams.open(request)),
-          (monitor) =>
-            HttpServerResponse.stream(monitor.events(urlParams.history === "true"), {
+          Effect.flatMap(
+            named(monitors, path),
+            (monitor) => streams.open(request, monitor.events(urlParams.history === "true"))
+          ),
+          (events) =>
+            HttpServerResponse.stream(events, {
               contentType: "text/event-stream",
               // A server that closes has no idle connection to wait for, and nginx does not hold events back.
               headers: { connection: "close", "x-accel-buffering": "no" }
