@@ -17,6 +17,7 @@ import { Monitor } from "./monitor.ts"
 import { resizeBy, updateBy } from "./patch.ts"
 import { scrape } from "./prometheus.ts"
 import { show } from "./show.ts"
+import { slashedNames } from "./slashedNames.ts"
 import type { StoredControl } from "./stored.ts"
 import { isStored } from "./stored.ts"
 
@@ -47,6 +48,7 @@ export const routes = (
     const monitors = [yield* Monitor.make(first), ...(yield* Effect.forEach(others, Monitor.make))] as const
     // The handlers have to be of the very value that is mounted.
     const api: Api = settings.prefix === "" ? HerdApi : HerdApi.prefix(settings.prefix)
+    const methods = methodsOf(api)
     const handlers = Layer.mergeAll(
       herdHandlers(api, monitors[0], settings),
       herdsHandlers(api, monitors, settings),
@@ -59,7 +61,8 @@ export const routes = (
       Layer.provide(authorization(settings)),
       Layer.provide(HttpLayerRouter.middleware(guarded(settings)).layer),
       Layer.provide(HttpLayerRouter.disableLogger),
-      Layer.merge(fallback({ methods: methodsOf(api), all: options.answersAll, access: settings }))
+      Layer.merge(fallback({ methods, all: options.answersAll, access: settings })),
+      Layer.merge(slashedNames(herds.map(({ name }) => name), pathsOf(methods, `${settings.prefix}/herds`)))
     )
   }))
 
@@ -77,6 +80,13 @@ const methodsOf = (api: Api): ReadonlyMap<string, ReadonlySet<string>> => {
     }
   }
   return methods
+}
+
+/** What there is below the name of a herd. */
+const pathsOf = (methods: ReturnType<typeof methodsOf>, base: string) => {
+  const herd = `${base}/:name`
+  const paths = Array.from(methods.keys()).filter((path) => path.startsWith(herd))
+  return { base, below: new Set(paths.map((path) => path.slice(herd.length))) }
 }
 
 // ------------------------------------------------------------------------------------------------------ handlers
