@@ -89,8 +89,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
     /** What units are, and how they are written as JSON. Units that are kept have to be read by the program's next version, too. */
     readonly schema: Schema.Schema<In, Encoded>
     /**
-     * How long a unit is this process's without a sign of life of it, which it gives every third of that; the longer, the later units of a
-     * machine that is gone are others'. More than 0; default 30 s.
+     * How long a claim lasts without renewal. Renewed every third of this. Longer means slower recovery from a dead machine. A unit that blocks
+     * the event loop for longer keeps its claim, unless another process has taken the unit meanwhile. More than 0; default 30 s.
      */
     readonly lease?: Duration.DurationInput | undefined
     /** A unit that was at work on so many processes as they ended, or lost it, is a dead letter. An integer from 1; default 3. */

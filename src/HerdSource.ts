@@ -9,6 +9,9 @@
  * - A claim is one owner's, for the time of its lease, and counts an attempt at once, so that a unit which ends its process is found
  *   out. Settling and renewing are for the claim that was given: not for one whose lease ran out and whose unit is another's, or
  *   claimed again. That is `lost`, and says so.
+ * - A lease is for other processes. While its owner is open, a claim is never recovered by that owner, nor by
+ *   others that were opened of the same source: the process may have been too busy to renew it. An owner may
+ *   renew and settle a claim whose lease has run out, as long as no other process has recovered the unit.
  * - A claim that ends without being settled, since its owner has died or its lease has run out, is a crash: its unit is ready again, at its
  *   old place, or buried once it has crashed `maxCrashes` times.
  * - Ready units are claimed by priority, the higher first, and within a priority first in, first out. One that is released goes back to its place,
@@ -226,7 +229,7 @@ export interface Queue extends Stored {
  * @category models
  */
 export interface OpenOptions {
-  /** How long a claim holds without being renewed. */
+  /** How long a claim lasts without renewal, for other processes. */
   readonly lease: Duration.Duration
   /** How many crashes bury a unit. */
   readonly maxCrashes: number

@@ -1,5 +1,6 @@
 import { Context, Effect, Layer } from "effect"
 import * as HerdSource from "gofherd/HerdSource"
+import { makeMemory, type Memory } from "../src/internal/sourceMemory.ts"
 import { durableContract } from "./utils/durableContract.ts"
 import { sourceContract } from "./utils/sourceContract.ts"
 import type { Subject } from "./utils/stores.ts"
@@ -7,12 +8,15 @@ import type { Subject } from "./utils/stores.ts"
 const memory: Subject = {
   name: "memory",
   programs: false,
-  store: Effect.map(Layer.build(HerdSource.layerMemory()), (context) => ({
-    // The same memory for all.
-    layer: Layer.succeed(HerdSource.HerdSource, Context.get(context, HerdSource.HerdSource)),
-    herd: "contract",
-    program: undefined
-  }))
+  store: Effect.sync(() => {
+    // The same memory for all, on which each has a source of its own.
+    const memory: Memory = new Map()
+    return {
+      layer: Layer.sync(HerdSource.HerdSource, () => makeMemory({}, memory)),
+      herd: "contract",
+      program: undefined
+    }
+  })
 }
 
 /** As one that is far away: it takes its time, and may be asked the next thing meanwhile. */

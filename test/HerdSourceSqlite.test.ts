@@ -1,8 +1,9 @@
 import { SqlClient } from "@effect/sql"
 import { LibsqlClient } from "@effect/sql-libsql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Scope } from "effect"
+import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
 import { HerdError } from "gofherd"
+import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
 import { join } from "node:path"
@@ -94,6 +95,35 @@ describe("the SQLite source", () => {
         const before = yield* Clock.currentTimeMillis
         assert.strictEqual((yield* claimOne(queue)).attempt, 2)
         assert.isAtMost((yield* Clock.currentTimeMillis) - before, 3_000)
+      }),
+    30_000
+  )
+
+  it.scopedLive(
+    "runs a unit once whose transaction holds the connection for longer than its lease",
+    () =>
+      Effect.gen(function*() {
+        const path = yield* databases
+        const client = LibsqlClient.layer({ url: `file:${path}` })
+        const context = yield* Layer.build(Layer.provideMerge(HerdSourceSqlite.layer(), client))
+        const sql = Context.get(context, SqlClient.SqlClient)
+        const started: Array<string> = []
+        const make = DurableHerd.make({
+          name: "contract",
+          schema: Schema.String,
+          size: 2,
+          lease: "500 millis",
+          process: (_, { attempt, id }) =>
+            Effect.suspend(() => {
+              started.push(`${id} ${attempt}`)
+              return sql.withTransaction(Effect.sleep("1200 millis"))
+            }).pipe(Effect.zipRight(Effect.sleep("300 millis")), Effect.orDie)
+        })
+        const [herd] = yield* Effect.all([make, make]).pipe(Effect.provide(context))
+        yield* herd.offer("report", { id: "report" })
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(started, ["report 1"])
+        assert.deepStrictEqual(yield* herd.dead.list(), [])
       }),
     30_000
   )

@@ -169,7 +169,7 @@ export class Claims {
     if (!limited) step.exhausted = next.length < locks.length
     const left = done.map((one, i): Promise<unknown> => {
       if (told[i] === "done") return Promise.resolve(this.gone(one.held))
-      return told[i] === "other" ? this.concludeOne(one, false, step) : this.missed(one.held, step)
+      return told[i] === "other" ? this.concludeOne(one, false, step) : this.resettle(one, step)
     })
     const { failed } = await settledAll(left)
     if (failed !== undefined) throw failed.reason
@@ -179,7 +179,8 @@ export class Claims {
   private async concludeOne(
     { held, settlement }: Open,
     fetchNext: boolean,
-    step: Step
+    step: Step,
+    resumable = true
   ): Promise<Held | undefined> {
     if (settlement._tag === "Release") return undefined
     try {
@@ -189,9 +190,16 @@ export class Claims {
       return await this.admit(next, held.lock)
     } catch (error) {
       if (!isLost(error)) throw error
-      await this.missed(held, step)
+      if (resumable) await this.resettle({ held, settlement }, step)
+      else await this.missed(held, step)
       return undefined
     }
+  }
+
+  /** The lock is gone: settles once more if it only ran out. */
+  private async resettle(one: Open, step: Step): Promise<void> {
+    if (await this.resume(one.held)) await this.concludeOne(one, false, step, false)
+    else await this.missed(one.held, step)
   }
 
   private async told(
@@ -218,11 +226,12 @@ export class Claims {
     return (await this.engine.backend.moveToFailed(held, cause, false, held.lock, fetchNext)).result
   }
 
-  private async release(released: ReadonlyArray<Held>, step: Step): Promise<void> {
+  private async release(released: ReadonlyArray<Held>, step: Step, resumable = true): Promise<void> {
     const gone = new Set(await this.trying(released, () => this.engine.release(released)))
     for (const held of released) {
-      if (gone.has(held.id)) await this.missed(held, step)
-      else this.gone(held)
+      if (!gone.has(held.id)) this.gone(held)
+      else if (resumable && await this.resume(held)) await this.release([held], step, false)
+      else await this.missed(held, step)
     }
   }
 
@@ -241,6 +250,11 @@ export class Claims {
     this.through.add(token)
   }
 
+  /** Its lock is gone. Did it only run out, while nobody else took the unit? Then it is ours again, to be settled. */
+  private async resume(held: Held): Promise<boolean> {
+    return (await this.engine.renew([held])).length === 0
+  }
+
   /** Its lock is gone: since it was settled, without our having heard of it, or it is lost. */
   private async missed(held: Held, { lost }: Step): Promise<void> {
     if (!held.doubtful || !await this.isThrough(held)) lost.push(held.claim)
@@ -256,17 +270,32 @@ export class Claims {
   // ---------------------------------------------------------------------------------------------------- renewing
 
   async renew(claims: ReadonlyArray<Claim>): Promise<ReadonlyArray<Claim>> {
-    const known = claims.flatMap(({ token }) => this.held.get(token) ?? [])
-    const ids = known.map(({ id }) => id)
-    const lost = new Set(await this.engine.backend.extendLocks(ids, known.map(({ lock }) => lock), this.lease))
-    return claims.filter(({ token }) => {
-      const held = this.held.get(token)
-      if (held === undefined) return !this.through.has(token)
-      // Of those that are being settled that tells.
-      if (!lost.has(held.id) || held.settling) return false
-      this.held.delete(token)
-      return true
-    })
+    await this.extend(claims.flatMap(({ token }) => this.held.get(token) ?? []))
+    return claims.filter(({ token }) => !this.held.has(token) && !this.through.has(token))
+  }
+
+  /** Those whose leases may have run out, since the process was too busy to renew them: nobody here is to take them for dead. */
+  get late(): ReadonlyArray<Held> {
+    const before = performance.now() - this.lease / 2
+    return this.all.filter(({ renewedAt }) => renewedAt < before)
+  }
+
+  /** Gives back what is held. */
+  async releaseAll(): Promise<void> {
+    const { all, late } = this
+    if (late.length > 0) await this.engine.renew(late)
+    if (all.length > 0) await this.engine.release(all)
+  }
+
+  /** Those that are lost are not held any more. */
+  private async extend(held: ReadonlyArray<Held>): Promise<void> {
+    const now = performance.now()
+    const lost = new Set(await this.engine.renew(held))
+    for (const one of held) {
+      if (!lost.has(one.id)) one.renewedAt = now
+      // Of one that is being settled that tells.
+      else if (!one.settling) this.held.delete(one.claim.token)
+    }
   }
 }
 

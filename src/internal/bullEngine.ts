@@ -82,10 +82,14 @@ export interface Engine {
   /** Puts jobs back in their places. The ids of those whose locks are lost. */
   release(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
   /**
-   * Jobs whose locks have run out have crashed once more, and are put back in their places. The ids of those that have for the last time:
-   * they have `lock` from now on, and are to be buried with it.
+   * Extends locks. One that has run out is taken up again, as long as nobody has recovered its job. The ids of those that are lost.
    */
-  recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>>
+  renew(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
+  /**
+   * Jobs whose locks have run out have crashed once more, and are put back in their places. The ids of those that have for the last time:
+   * they have `lock` from now on, and are to be buried with it. Those that are spared have not, whatever their locks.
+   */
+  recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
   readonly depth: () => Promise<Depth>
   /** Deletes jobs that were completed before that time, up to so many. How many it were. */
   forget(before: number, most: number): Promise<number>

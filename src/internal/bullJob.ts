@@ -146,6 +146,8 @@ export class Held implements MinimalJob<null, null> {
   settling = false
   /** Settling it failed: it is not known whether it was done. */
   doubtful = false
+  /** When it was claimed or renewed, in milliseconds of a clock that is not set. */
+  renewedAt = performance.now()
 
   constructor(json: JobJson, id: string, lock: string, token: string) {
     this.id = id

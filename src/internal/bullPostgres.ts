@@ -191,8 +191,13 @@ class PostgresEngine implements Engine {
     return ids.filter((id) => !released.has(id))
   }
 
-  async recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>> {
-    const parameters = [Date.now(), maxCrashes, lock, this.options.lease]
+  /** A lock that has run out is its owner's until somebody recovers its job. */
+  async renew(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    return this.backend.extendLocks(held.map(({ id }) => id), held.map(({ lock }) => lock), this.options.lease)
+  }
+
+  async recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    const parameters = [Date.now(), maxCrashes, lock, this.options.lease, spared.map(({ lock }) => lock)]
     const rows = await this.run<{ readonly id: string; readonly doomed: boolean }>("recover", parameters)
     return rows.filter(({ doomed }) => doomed).map(({ id }) => id)
   }

@@ -121,7 +121,8 @@ export const statements = {
   // Those that have crashed for the last time stay active, for the lock that buries them.
   recover: `WITH lapsed AS MATERIALIZED (
       SELECT queue, id, stalled_count + 1 >= $3 AS doomed FROM job
-      WHERE queue = $1 AND state = 'active' AND locked_until_ms < $2 FOR UPDATE SKIP LOCKED
+      WHERE queue = $1 AND state = 'active' AND locked_until_ms < $2 AND coalesce(lock_token, '') <> ALL($6::text[])
+      FOR UPDATE SKIP LOCKED
     ), recovered AS (
       UPDATE job SET
         state = CASE WHEN doomed THEN state ELSE 'waiting' END,

@@ -216,8 +216,13 @@ class RedisEngine implements Engine {
     return texts(await this.run("release", held.flatMap(({ id, lock }) => [id, lock])))
   }
 
-  async recover(maxCrashes: number, lock: string): Promise<ReadonlyArray<string>> {
-    return texts(await this.run("recover", [maxCrashes, lock, this.options.lease]))
+  async renew(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    const locks = held.flatMap(({ id, json, lock }) => [id, lock, json.processedOn ?? ""])
+    return texts(await this.run("renew", [this.options.lease, ...locks]))
+  }
+
+  async recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
+    return texts(await this.run("recover", [maxCrashes, lock, this.options.lease, ...spared.map(({ id }) => id)]))
   }
 
   readonly depth = async (): Promise<Depth> => {

@@ -155,13 +155,39 @@ return lost
 `
 
 /**
- * `maxCrashes`, a lock, its milliseconds: counts the crashes of those whose locks have run out, and puts them back. Those that have crashed for
- * the last time, which have the lock.
+ * The milliseconds of a lock, and ids, locks and the times they were claimed at, by turns: extends the locks. One that has run out is set
+ * again if its job is still active by the same claim. Those whose locks are lost.
+ */
+const renew = `${start}
+local lost = {}
+for i = 2, #ARGV, 3 do
+  local id = ARGV[i]
+  local key = prefix .. id .. ':lock'
+  local lock = call('GET', key)
+  local ours = lock == ARGV[i + 1]
+  if not lock and call('HGET', prefix .. id, 'processedOn') == ARGV[i + 2] then
+    ours = call('LREM', prefix .. 'active', -1, id) > 0
+    if ours then call('LPUSH', prefix .. 'active', id) end
+  end
+  if ours then
+    call('SET', key, ARGV[i + 1], 'PX', ARGV[1])
+    call('SREM', prefix .. 'stalled', id)
+  else
+    table.insert(lost, id)
+  end
+end
+return lost
+`
+
+/**
+ * `maxCrashes`, a lock, its milliseconds, and ids that are spared: counts the crashes of the others whose locks have run out, and puts them
+ * back. Those that have crashed for the last time, which have the lock.
  */
 const recover = `${start}${tell}${places}${putBack}
-local back, doomed = {}, {}
+local back, doomed, spared = {}, {}, {}
+for i = 4, #ARGV do spared[ARGV[i]] = true end
 for _, id in ipairs(call('LRANGE', prefix .. 'active', 0, -1)) do
-  if call('EXISTS', prefix .. id .. ':lock') == 0 then
+  if not spared[id] and call('EXISTS', prefix .. id .. ':lock') == 0 then
     local job = prefix .. id
     call('SREM', prefix .. 'stalled', id)
     if call('EXISTS', job) == 0 then
@@ -189,7 +215,7 @@ return doomed
  *
  * @internal
  */
-export const fields = ["data", "opts", "progress", "priority", "timestamp", "atm", "stc", "defa"]
+export const fields = ["data", "opts", "progress", "priority", "timestamp", "atm", "stc", "defa", "processedOn"]
 
 /**
  * `now`, the milliseconds of a lock, how many ids, locks and attempts, these by turns, and locks: completes the former, and claims one job with
@@ -320,4 +346,4 @@ const old = `${start}return call('ZCOUNT', prefix .. 'completed', '-inf', ARGV[1
  *
  * @internal
  */
-export const scripts = { look, depth, step, release, recover, pardon, discard, old }
+export const scripts = { look, depth, step, release, renew, recover, pardon, discard, old }

@@ -3,6 +3,7 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import type * as Scope from "effect/Scope"
 import { setTimeout as sleep } from "node:timers/promises"
 import { SourceError } from "../HerdError.ts"
 import type {
@@ -49,6 +50,8 @@ class BullQueue implements Queue {
   private readonly pollInterval: Duration.Duration
   private readonly retention: number
   private readonly claims: Claims
+  /** All that are open here on the queue, with this one: alive, however late they are. */
+  private readonly siblings: ReadonlySet<BullQueue>
   /** While the server is at one command, it may be sent another. */
   readonly concurrency = 2
   private units = 0
@@ -59,9 +62,11 @@ class BullQueue implements Queue {
   constructor(
     engine: Engine,
     { lease, maxCrashes }: OpenOptions,
+    siblings: ReadonlySet<BullQueue>,
     { pollInterval, retention }: { readonly pollInterval: Duration.Duration; readonly retention: number }
   ) {
     this.engine = engine
+    this.siblings = siblings
     this.lease = Duration.toMillis(lease)
     this.maxCrashes = maxCrashes
     this.claims = new Claims(engine, this.lease, maxCrashes)
@@ -139,8 +144,9 @@ class BullQueue implements Queue {
   // ---------------------------------------------------------------------------------------------------- what time brings about
 
   readonly recover: Effect.Effect<void, SourceError> = this.suspended("recover", async () => {
+    const late = Array.from(this.siblings, ({ claims }) => claims.late).flat()
     const lock = this.claims.nextToken
-    for (const id of await this.engine.recover(this.maxCrashes, lock)) {
+    for (const id of await this.engine.recover(this.maxCrashes, lock, late)) {
       const json = await this.engine.backend.getJobData(id)
       if (json !== undefined) await this.claims.bury(new Held(json, id, lock, ""), crashText, false)
     }
@@ -251,8 +257,7 @@ class BullQueue implements Queue {
 
   /** The server may be gone: then their leases run out. */
   readonly close: Effect.Effect<void> = Effect.promise(async () => {
-    const held = this.claims.all
-    if (held.length > 0) await within(FAREWELL, this.engine.release(held))
+    await within(FAREWELL, this.claims.releaseAll())
     await within(FAREWELL, this.engine.close())
   })
 }
@@ -277,26 +282,40 @@ export interface Settings {
 /**
  * @internal
  */
-export const makeBullMQ = (settings: Settings): Context.Tag.Service<HerdSource> => ({
-  open: (herd, options) =>
-    Effect.gen(function*() {
-      const retention = Duration.toMillis(settings.retention)
-      const engine = yield* Effect.acquireRelease(
-        Effect.tryPromise({
-          try: () =>
-            settings.open({
-              queue: queueName(herd),
-              lease: Math.ceil(Duration.toMillis(options.lease)),
-              retention
-            }),
-          catch: (cause) => new SourceError({ source: "BullMQ", operation: "open its queue", cause })
-        }),
-        (engine) => Effect.promise(() => within(FAREWELL, engine.close()))
-      )
-      const queue = new BullQueue(engine, options, { pollInterval: settings.pollInterval, retention })
-      yield* queue.recover
-      yield* Effect.addFinalizer(() => queue.close)
-      yield* Effect.forkScoped(Effect.interruptible(queue.tending))
-      return queue
+export const makeBullMQ = (settings: Settings): Context.Tag.Service<HerdSource> => {
+  const queues = new Map<string, Set<BullQueue>>()
+  return { open: (herd, options) => open(settings, queues, herd, options) }
+}
+
+const open = (
+  settings: Settings,
+  queues: Map<string, Set<BullQueue>>,
+  herd: string,
+  options: OpenOptions
+): Effect.Effect<BullQueue, SourceError, Scope.Scope> =>
+  Effect.gen(function*() {
+    const retention = Duration.toMillis(settings.retention)
+    const engine = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () =>
+          settings.open({
+            queue: queueName(herd),
+            lease: Math.ceil(Duration.toMillis(options.lease)),
+            retention
+          }),
+        catch: (cause) => new SourceError({ source: "BullMQ", operation: "open its queue", cause })
+      }),
+      (engine) => Effect.promise(() => within(FAREWELL, engine.close()))
+    )
+    const siblings = queues.get(herd) ?? new Set()
+    queues.set(herd, siblings)
+    const queue = new BullQueue(engine, options, siblings, { pollInterval: settings.pollInterval, retention })
+    yield* queue.recover
+    siblings.add(queue)
+    yield* Effect.addFinalizer(() => {
+      siblings.delete(queue)
+      return queue.close
     })
-})
+    yield* Effect.forkScoped(Effect.interruptible(queue.tending))
+    return queue
+  })

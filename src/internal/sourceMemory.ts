@@ -10,6 +10,11 @@ import { Round } from "./round.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 
+/** One that has a herd's units open: by a source, all of whose owners are in this process and alive. */
+interface Owner {
+  readonly source: object
+}
+
 /** A unit that is kept, and where it stands. */
 interface Kept {
   readonly unit: NewUnit
@@ -23,7 +28,7 @@ interface Kept {
   firstFailureAt: number | undefined
   /** Of the last claim. */
   claims: number
-  owner: object | undefined
+  owner: Owner | undefined
   leaseUntil: number
   cause: string
   diedAt: number
@@ -44,7 +49,7 @@ class MemoryQueue {
   private readonly held = new Set<Kept>()
   private readonly dead = new Set<Kept>()
   /** Those that are done, in that order: when that was, and by which claim. */
-  private readonly done = new Map<string, { readonly at: number; readonly owner: object; readonly token: string }>()
+  private readonly done = new Map<string, { readonly at: number; readonly owner: Owner; readonly token: string }>()
   private readonly retention: number
   /** As those say who opened it last. */
   maxCrashes = Infinity
@@ -55,8 +60,8 @@ class MemoryQueue {
     this.retention = retention
   }
 
-  offer(units: ReadonlyArray<NewUnit>, now: number): void {
-    this.tend(now)
+  offer(units: ReadonlyArray<NewUnit>, owner: Owner, now: number): void {
+    this.tend(now, owner)
     for (const unit of units) {
       if (this.units.has(unit.id) || this.done.has(unit.id)) continue
       const kept: Kept = {
@@ -80,8 +85,8 @@ class MemoryQueue {
     this.bell.next()
   }
 
-  claim(max: number, owner: object, lease: number, now: number): ReadonlyArray<Claim> {
-    this.tend(now)
+  claim(max: number, owner: Owner, lease: number, now: number): ReadonlyArray<Claim> {
+    this.tend(now, owner)
     const claims: Array<Claim> = []
     while (claims.length < max) {
       const kept = this.ready.pop()
@@ -99,7 +104,7 @@ class MemoryQueue {
   }
 
   /** Is it so, now or since before, or is it lost? */
-  settle(settlement: Settlement, owner: object, now: number): boolean {
+  settle(settlement: Settlement, owner: Owner, now: number): boolean {
     const { id, token } = settlement.claim
     const kept = this.ownedBy(settlement.claim, owner)
     if (kept === undefined) {
@@ -130,14 +135,14 @@ class MemoryQueue {
     return true
   }
 
-  renew(claim: Claim, owner: object, until: number): boolean {
+  renew(claim: Claim, owner: Owner, until: number): boolean {
     const kept = this.ownedBy(claim, owner)
     if (kept?.state !== "held") return false
     kept.leaseUntil = until
     return true
   }
 
-  releaseAll(owner: object): void {
+  releaseAll(owner: Owner): void {
     for (const kept of this.held) {
       if (kept.owner !== owner) continue
       this.held.delete(kept)
@@ -148,15 +153,17 @@ class MemoryQueue {
   }
 
   /** Waits until there is something to claim, or it is time to look again. */
-  readonly arrival = Effect.flatMap(Clock.currentTimeMillis, (now) => {
-    const next = this.nextEvent
-    if (this.ready.size > 0 || next <= now) return Effect.void
-    const told = this.bell.after(this.bell.ended)
-    return next === Infinity ? told : Effect.raceFirst(told, Effect.sleep(Duration.millis(next - now)))
-  })
+  arrival(owner: Owner): Effect.Effect<void> {
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      const next = this.nextEvent(owner)
+      if (this.ready.size > 0 || next <= now) return Effect.void
+      const told = this.bell.after(this.bell.ended)
+      return next === Infinity ? told : Effect.raceFirst(told, Effect.sleep(Duration.millis(next - now)))
+    })
+  }
 
-  depth(now: number): Depth {
-    this.tend(now)
+  depth(owner: Owner, now: number): Depth {
+    this.tend(now, owner)
     return {
       ready: this.ready.size,
       delayed: this.delayed.size,
@@ -206,14 +213,14 @@ class MemoryQueue {
     })
   }
 
-  /** What time has brought about. */
-  private tend(now: number): void {
+  /** What time has brought about, as this owner sees it. */
+  private tend(now: number, owner: Owner): void {
     for (let kept = this.delayed.peek(); kept !== undefined && kept.place <= now; kept = this.delayed.peek()) {
       this.delayed.pop()
       this.enter(kept)
     }
     for (const kept of this.held) {
-      if (kept.leaseUntil > now) continue
+      if (kept.leaseUntil > now || isAlive(kept, owner)) continue
       this.held.delete(kept)
       kept.owner = undefined
       kept.crashes++
@@ -231,14 +238,14 @@ class MemoryQueue {
     return ready.length === 0 ? undefined : ready.reduce((oldest, { place }) => Math.min(oldest, place), Infinity)
   }
 
-  private get nextEvent(): number {
+  private nextEvent(owner: Owner): number {
     let next = this.delayed.peek()?.place ?? Infinity
-    for (const { leaseUntil } of this.held) next = Math.min(next, leaseUntil)
+    for (const kept of this.held) if (!isAlive(kept, owner)) next = Math.min(next, kept.leaseUntil)
     return next
   }
 
   /** The unit, if this is its last claim, whose lease has not run out. */
-  private ownedBy({ id, token }: Claim, owner: object): Kept | undefined {
+  private ownedBy({ id, token }: Claim, owner: Owner): Kept | undefined {
     const kept = this.units.get(id)
     return kept?.owner === owner && String(kept.claims) === token ? kept : undefined
   }
@@ -262,12 +269,25 @@ class MemoryQueue {
   }
 }
 
+/** An owner of the same source is open, or it would have released the unit: its lease says nothing. */
+const isAlive = ({ owner }: Kept, { source }: Owner): boolean => owner?.source === source
+
+/**
+ * The units of herds by their names. A test may have several sources on it, as if each were a process of its own.
+ *
+ * @internal
+ */
+export type Memory = Map<string, MemoryQueue>
+
 /**
  * @internal
  */
-export const makeMemory = (options: MemoryOptions = {}): Context.Tag.Service<HerdSource> => {
+export const makeMemory = (
+  options: MemoryOptions = {},
+  queues: Memory = new Map()
+): Context.Tag.Service<HerdSource> => {
   const retention = retentionOf(readNow(options, ({ retention }) => retention))
-  const queues = new Map<string, MemoryQueue>()
+  const source = {}
   const queueOf = (herd: string): MemoryQueue => {
     const queue = queues.get(herd) ?? new MemoryQueue(Duration.toMillis(retention))
     queues.set(herd, queue)
@@ -277,12 +297,12 @@ export const makeMemory = (options: MemoryOptions = {}): Context.Tag.Service<Her
     open: (herd, { lease, maxCrashes }) =>
       Effect.gen(function*() {
         const queue = queueOf(herd)
-        const owner = {}
+        const owner: Owner = { source }
         const until = Duration.toMillis(lease)
         queue.maxCrashes = maxCrashes
         yield* Effect.addFinalizer(() => Effect.sync(() => queue.releaseAll(owner)))
         return {
-          offer: (units) => atNow((now) => queue.offer(units, now)),
+          offer: (units) => atNow((now) => queue.offer(units, owner, now)),
           claim: (max) => atNow((now) => queue.claim(max, owner, until, now)),
           settle: (settlements, claim) =>
             atNow((now) => ({
@@ -290,8 +310,8 @@ export const makeMemory = (options: MemoryOptions = {}): Context.Tag.Service<Her
               claimed: claim > 0 ? queue.claim(claim, owner, until, now) : []
             })),
           renew: (claims) => atNow((now) => claims.filter((claim) => !queue.renew(claim, owner, now + until))),
-          arrival: queue.arrival,
-          depth: atNow((now) => queue.depth(now)),
+          arrival: queue.arrival(owner),
+          depth: atNow((now) => queue.depth(owner, now)),
           dead: {
             list: (options) =>
               Effect.sync(() => {

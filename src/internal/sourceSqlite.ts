@@ -45,7 +45,7 @@ interface Row {
 }
 
 /** A claim by its place in the table; no two claims of a unit have the same number. */
-const tokenOf = ({ claims, seq }: Row): string => `${seq}.${claims}`
+const tokenOf = ({ claims, seq }: Pick<Row, "seq" | "claims">): string => `${seq}.${claims}`
 
 const partsOf = ({ token }: Claim): ReadonlyArray<string> => token.split(".")
 
@@ -83,6 +83,8 @@ class SqliteSource {
   private readonly connection: SqliteConnection
   private readonly retention: Duration.Duration
   readonly pollInterval: Duration.Duration
+  /** Those that are open. */
+  readonly queues = new Set<SqliteQueue>()
   private readonly bells = new Map<string, Round>()
   private latest = 0
 
@@ -131,6 +133,12 @@ class SqliteSource {
     return Effect.mapError(run, (cause) => new SourceError({ source: "SQLite", operation, cause }))
   }
 
+  /** Does somebody work on it here? */
+  holds(row: Pick<Row, "seq" | "claims">): boolean {
+    const token = tokenOf(row)
+    return Array.from(this.queues).some(({ held }) => held.has(token))
+  }
+
   /** Rung when there may be more to claim. */
   bell(herd: string): Round {
     const bell = this.bells.get(herd) ?? new Round()
@@ -165,6 +173,8 @@ class SqliteQueue implements Queue {
   private readonly owner: Owner = makeOwner()
   private readonly ownerText = ownerText(this.owner)
   private readonly bell: Round
+  /** The tokens of its claims. */
+  readonly held = new Set<string>()
   private nextDue = 0
   private nextTidy = 0
 
@@ -193,7 +203,11 @@ class SqliteQueue implements Queue {
       const now = yield* this.source.now
       yield* this.tend(now)
       const rows = yield* this.write("claim", statements.claim, [this.ownerText, now + this.lease, this.herd, max])
-      return rows.toSorted(byPlace).map(claimOf)
+      const claims = rows.toSorted(byPlace).map(claimOf)
+      for (const { token } of claims) this.held.add(token)
+      // A user's transaction may have had the connection for so long that others may take them at once.
+      if (claims.length > 0 && (yield* this.source.now) - now > this.lease / 3) yield* this.renew(claims)
+      return claims
     })
 
   readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
@@ -206,6 +220,7 @@ class SqliteQueue implements Queue {
       ])
       if (settlements.some(({ _tag }) => _tag !== "Ack")) this.bell.next()
       const claims = settlements.map(({ claim }) => claim)
+      for (const { token } of claims) this.held.delete(token)
       return { lost: lostOf(claims, rows), claimed: claim > 0 ? yield* this.claim(claim) : [] }
     })
 
@@ -217,7 +232,9 @@ class SqliteQueue implements Queue {
         JSON.stringify(claims.map(partsOf)),
         this.ownerText
       ])
-      return lostOf(claims, rows)
+      const lost = lostOf(claims, rows)
+      for (const { token } of lost) this.held.delete(token)
+      return lost
     })
 
   readonly arrival: Effect.Effect<void, SourceError> = Effect.suspend(() => {
@@ -234,9 +251,10 @@ class SqliteQueue implements Queue {
     return (yield* this.read("claim", statements.ready, [this.herd])).length > 0
   })
 
-  readonly releaseAll: Effect.Effect<void, SourceError> = Effect.suspend(() =>
-    Effect.map(this.write("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.next())
-  )
+  readonly close: Effect.Effect<void, SourceError> = Effect.suspend(() => {
+    this.source.queues.delete(this)
+    return Effect.map(this.write("release", statements.releaseAll, [this.herd, this.ownerText]), () => this.bell.next())
+  })
 
   // ---------------------------------------------------------------------------------------------------- what time brings about
 
@@ -255,7 +273,7 @@ class SqliteQueue implements Queue {
     })
   }
 
-  /** Units of owners that have died, or have not been heard of for too long. */
+  /** Units of owners that have died, or have not been heard of for too long: of none that is at work here, which may have been kept from renewing. */
   readonly recover = (now: number): Effect.Effect<void, SourceError> =>
     Effect.gen(this, function*() {
       const owners = yield* this.read<{ readonly owner: string }>("recover", statements.owners, [
@@ -266,11 +284,14 @@ class SqliteQueue implements Queue {
         const owner = ownerOf(text)
         return owner !== undefined && isDead(owner, this.owner)
       })
+      const lapsed = yield* this.read("recover", statements.lapsed, [this.herd, now])
+      const crashed = lapsed.filter((row) => !this.source.holds(row)).map(({ seq }) => seq)
+      if (dead.length === 0 && crashed.length === 0) return
       const { maxCrashes } = this
       yield* this.write(
         "recover",
         statements.recover,
-        [maxCrashes, now, maxCrashes, crashText, this.herd, now, JSON.stringify(dead)]
+        [maxCrashes, now, maxCrashes, crashText, this.herd, JSON.stringify(dead), now, JSON.stringify(crashed)]
       )
     })
 
@@ -348,7 +369,8 @@ export const makeSqlite = (
         Effect.gen(function*() {
           const queue = new SqliteQueue(source, herd, options)
           yield* queue.recover(yield* source.now)
-          yield* Effect.addFinalizer(() => Effect.ignoreLogged(queue.releaseAll))
+          source.queues.add(queue)
+          yield* Effect.addFinalizer(() => Effect.ignoreLogged(queue.close))
           return queue
         })
     }

@@ -96,14 +96,18 @@ export const statements = {
   ready: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'ready' LIMIT 1`,
   due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ? AND ${isSetUp}`,
   owners: `SELECT DISTINCT owner FROM gofherd_units WHERE herd = ? AND state = 'held' AND owner <> ?`,
+  lapsed:
+    `SELECT CAST(seq AS TEXT) AS seq, claims FROM gofherd_units WHERE herd = ? AND state = 'held' AND lease_until <= ?`,
   recover: `UPDATE gofherd_units SET
       state = iif(crashes + 1 >= ?, 'dead', 'ready'),
       crashes = crashes + 1,
       owner = NULL,
       ended_at = ?,
       cause = iif(crashes + 1 >= ?, ?, cause)
-    WHERE herd = ? AND state = 'held' AND (lease_until <= ? OR owner IN (SELECT value FROM json_each(?)))
-    AND ${isSetUp}`,
+    WHERE herd = ? AND state = 'held' AND (
+      owner IN (SELECT value FROM json_each(?))
+      OR lease_until <= ? AND seq IN (SELECT CAST(value AS INTEGER) FROM json_each(?))
+    ) AND ${isSetUp}`,
   releaseAll: `UPDATE gofherd_units SET state = 'ready', attempts = attempts - 1, owner = NULL
     WHERE herd = ? AND state = 'held' AND owner = ? AND ${isSetUp}`,
   forget: `DELETE FROM gofherd_units WHERE seq IN (

@@ -420,6 +420,44 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
     )
   })
 
+  // One after the other: each keeps the event loop from all of them.
+  describe.skipIf(skipped)(`a durable herd on ${name} whose units block the event loop`, () => {
+    const block = (millis: number) =>
+      Effect.sync(() => {
+        const until = performance.now() + millis
+        while (performance.now() < until);
+      })
+
+    onStore(
+      "runs a unit once that does so for longer than its lease, whoever else of its process looks for units",
+      (store) =>
+        Effect.gen(function*() {
+          const started: Array<string> = []
+          const { collect, lines } = makeLogs(LogLevel.Warning)
+          const options = {
+            name: store.herd,
+            schema: Schema.String,
+            size: 2,
+            lease: "500 millis",
+            process: (_: string, { attempt, id }: Work.Work<string>) =>
+              Effect.suspend(() => {
+                started.push(`${id} ${attempt}`)
+                return Effect.zipRight(block(800), Effect.sleep("300 millis"))
+              })
+          } as const
+          const { made: [herd] } = yield* alone(
+            store,
+            Effect.all([DurableHerd.make(options), DurableHerd.make(options)])
+          ).pipe(collect)
+          yield* herd.offer("render", { id: "render" })
+          yield* until(() => started.length > 0)
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(started, ["render 1"])
+          assert.deepStrictEqual([yield* herd.dead.list(), lines], [[], []])
+        })
+    )
+  })
+
   // Memory ends with its program.
   if (!programs) return
 

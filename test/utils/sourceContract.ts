@@ -16,6 +16,7 @@ import {
   idsOf,
   LONG,
   open,
+  openTwice,
   release,
   retry,
   SHORT,
@@ -244,11 +245,71 @@ export const sourceContract = ({ blocks = false, name, skipped = false, store }:
         })
     )
 
+    onStore(
+      "an open owner's claims are not taken for dead by itself, nor by others of its process, whatever its lease",
+      (store) =>
+        Effect.gen(function*() {
+          const [self, sibling] = yield* openTwice(store, { lease: SHORT })
+          yield* self.offer(units("a", "b"))
+          const claims = yield* claimSoon(self, 2)
+          const looking = Effect.zipRight(
+            Effect.raceFirst(
+              Effect.zip(self.arrival, sibling.arrival, { concurrent: true }),
+              Effect.sleep("50 millis")
+            ),
+            Effect.zipWith(self.claim(5), sibling.claim(5), (own, others) => [...own, ...others])
+          )
+          const taken = yield* Effect.replicateEffect(looking, 4 * SHORT / 50)
+          assert.deepStrictEqual(idsOf(taken.flat()), [])
+          assert.deepStrictEqual(counts(yield* sibling.depth), { ready: 0, delayed: 0, held: 2, dead: 0 })
+          assert.deepStrictEqual(yield* self.renew(claims), [])
+          assert.deepStrictEqual(yield* self.settle(claims.map(ack), 0), { lost: [], claimed: [] })
+        })
+    )
+
+    onStore(
+      "takes settlements of every kind that come after the lease, as long as nobody has taken the unit",
+      (store) =>
+        Effect.gen(function*() {
+          const { queue } = yield* open(store, { lease: SHORT })
+          yield* queue.offer(units("a", "b", "c", "d", "e"))
+          const claims = yield* claimSoon(queue, 5)
+          yield* Effect.sleep(3 * SHORT)
+          const [a, b, c, d, e] = claims
+          if (a === undefined || b === undefined || c === undefined || d === undefined || e === undefined) return
+          const later = Date.now() + 60_000
+          const { lost } = yield* queue.settle([ack(a), ack(b), bury(c), retry(d, later), release(e)], 0)
+          assert.deepStrictEqual(lost, [])
+          assert.deepStrictEqual(counts(yield* queue.depth), { ready: 1, delayed: 1, held: 0, dead: 1 })
+          const again = yield* claimOne(queue)
+          assert.deepStrictEqual([again.id, again.attempt], ["e", 1])
+          yield* Effect.sleep(3 * SHORT)
+          assert.deepStrictEqual((yield* queue.settle([ack(again)], 0)).lost, [])
+          assert.deepStrictEqual((yield* queue.dead.list()).map(({ crashes }) => crashes), [0])
+        })
+    )
+
+    onStore(
+      "releases a claim whose lease ran out when its scope closes, and counts no crash",
+      (store) =>
+        Effect.gen(function*() {
+          const late = yield* open(store, { lease: SHORT })
+          yield* late.queue.offer(units("a"))
+          yield* claimOne(late.queue)
+          yield* Effect.sleep(3 * SHORT)
+          yield* late.close
+          const { queue } = yield* open(store)
+          assert.strictEqual((yield* claimOne(queue)).attempt, 1)
+        })
+    )
+
     onStore("tells a claim from a later one of the same owner", (store) =>
       Effect.gen(function*() {
         const { queue } = yield* open(store, { lease: SHORT })
+        const other = yield* open(store)
         yield* queue.offer(units("a"))
         const first = yield* claimOne(queue)
+        yield* other.queue.settle([release(yield* claimOne(other.queue))], 0)
         const second = yield* claimOne(queue)
         assert.deepStrictEqual([second.id, second.attempt], ["a", 2])
         assert.deepStrictEqual((yield* queue.settle([bury(first)], 0)).lost, [first])
@@ -276,7 +337,10 @@ export const sourceContract = ({ blocks = false, name, skipped = false, store }:
         Effect.gen(function*() {
           const { queue } = yield* open(store, { lease: SHORT, maxCrashes: 3 })
           yield* queue.offer(units("poison"))
-          for (const attempt of [1, 2, 3]) assert.strictEqual((yield* claimOne(queue)).attempt, attempt)
+          for (const attempt of [1, 2, 3]) {
+            const other = yield* open(store, { lease: SHORT, maxCrashes: 3 })
+            assert.strictEqual((yield* claimOne(other.queue)).attempt, attempt)
+          }
           yield* until(Effect.zipRight(queue.claim(1), Effect.map(queue.depth, ({ dead }) => dead === 1)))
           const [letter] = yield* queue.dead.list()
           assert.deepStrictEqual([letter?.id, letter?.attempts, letter?.crashes], ["poison", 3, 3])

@@ -62,6 +62,19 @@ export const open = (store: Store, { lease = LONG, maxCrashes = 3 } = {}) =>
     ({ close, made: queue }) => ({ queue, close })
   )
 
+/** Two owners in one process, of one source. */
+export const openTwice = (store: Store, { lease = LONG, maxCrashes = 3 } = {}) =>
+  Effect.map(
+    alone(
+      store,
+      Effect.flatMap(HerdSource.HerdSource, (source) => {
+        const opened = source.open(store.herd, { lease: Duration.millis(lease), maxCrashes })
+        return Effect.all([opened, opened])
+      })
+    ),
+    ({ made }) => made
+  )
+
 export const unit = (id: string, more: Partial<HerdSource.NewUnit> = {}): HerdSource.NewUnit => ({
   id,
   body: JSON.stringify(`body of ${id}`),
