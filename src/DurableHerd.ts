@@ -25,6 +25,7 @@ import { HerdSource } from "./HerdSource.ts"
 import { holds } from "./internal/check.ts"
 import * as internal from "./internal/durable.ts"
 import { show } from "./internal/show.ts"
+import type { ClosesItsScope } from "./internal/unless.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -150,7 +151,7 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  * @category constructors
  */
 export const make = <In, Encoded, Out, E = never, R = never, RRetry = never, RCallback = never>(
-  options: Options<In, Encoded, Out, E, R, RRetry, RCallback>
+  options: Options<In, Encoded, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>
 ): Effect.Effect<DurableHerd<In>, SourceError, R | RRetry | RCallback | HerdSource | Scope.Scope> =>
   Effect.flatMap(HerdSource, (source) => internal.make(source, options, "herd"))
 
@@ -198,8 +199,11 @@ export const layer = <
 >(
   tag: Context.Tag<Id, DurableHerd<In>>,
   options:
-    | Options<In, Encoded, Out, E, R, RRetry, RCallback>
-    | Effect.Effect<Options<In, Encoded, Out, E, R, RRetry, RCallback>, EL, RL>
+    & (
+      | Options<In, Encoded, Out, E, R, RRetry, RCallback>
+      | Effect.Effect<Options<In, Encoded, Out, E, R, RRetry, RCallback>, EL, RL>
+    )
+    & ClosesItsScope<R>
 ): Layer.Layer<Id, SourceError | EL, HerdSource | Exclude<R | RRetry | RCallback | RL, Scope.Scope>> =>
   holds(Context.isTag, tag)
     ? Layer.scoped(

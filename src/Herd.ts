@@ -20,6 +20,7 @@ import { InvalidOption } from "./HerdError.ts"
 import { holds } from "./internal/check.ts"
 import * as internal from "./internal/herd.ts"
 import { show } from "./internal/show.ts"
+import type { ClosesItsScope } from "./internal/unless.ts"
 import type { Outcome, Retry } from "./Outcome.ts"
 import type { Work } from "./Work.ts"
 
@@ -306,11 +307,6 @@ export interface CommonOptions<In, Out, E, RRetry, RCallback> {
   readonly tracing?: boolean | undefined
 }
 
-/** Says in the editor what to do about a `process` that leaves its Scope to others. */
-type ClosesItsScope<R> = Scope.Scope extends R ?
-  "expected process to close its Scope, got one left open: use Effect.scoped"
-  : unknown
-
 // ------------------------------------------------------------------------------------------------------ constructors
 
 /**
@@ -374,8 +370,11 @@ export const make = <In, Out, E = never, R = never, RRetry = never, RCallback = 
 export const layer = <Id, In, Out, E, R = never, RRetry = never, RCallback = never, EL = never, RL = never>(
   tag: Context.Tag<Id, Herd<In, Out, E>>,
   options:
-    | (Options<In, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>)
-    | Effect.Effect<Options<In, Out, E, R, RRetry, RCallback> & ClosesItsScope<R>, EL, RL>
+    & (
+      | Options<In, Out, E, R, RRetry, RCallback>
+      | Effect.Effect<Options<In, Out, E, R, RRetry, RCallback>, EL, RL>
+    )
+    & ClosesItsScope<R>
 ): Layer.Layer<Id, EL, Exclude<R | RRetry | RCallback | RL, Scope.Scope>> =>
   holds(Context.isTag, tag)
     ? Layer.scoped(

@@ -17,6 +17,7 @@ import type { InvalidMessage, ThreadCrashed } from "./HerdError.ts"
 import { threadGopher } from "./internal/threadGopher.ts"
 import { gopherSettings, serveSettings } from "./internal/threadOptions.ts"
 import { serve as serveUnits } from "./internal/threadServe.ts"
+import type { Unless } from "./internal/unless.ts"
 
 // ------------------------------------------------------------------------------------------------------ models
 
@@ -149,10 +150,10 @@ export const serve: {
 
 type AnyModule = WorkerModule<never, unknown, unknown>
 
-/** Says in the editor what is missing. */
-type OfModule<M> = [M] extends [never] ?
-  "expected the type of the worker module: gopher<typeof import(\"./worker.ts\")>"
-  : unknown
+/** What `gopher` takes for the type of a worker module that was left out. */
+interface Untyped extends AnyModule {
+  readonly [TypeId]: never
+}
 
 /**
  * The body of a worker module's units.
@@ -216,8 +217,10 @@ export type Error<M extends AnyModule> = Types.Covariant.Type<M["default"][TypeI
  * @since 0.1.0
  * @category the herd's side
  */
-export const gopher = <M extends AnyModule = never>(
-  url: URL & OfModule<M>,
+export const gopher = <M extends AnyModule = Untyped>(
+  url:
+    & URL
+    & Unless<M, Untyped, "expected the type of the worker module: gopher<typeof import(\"./worker.ts\")>">,
   options: Options<In<M>, Out<M>, Error<M>> = {}
 ): Effect.Effect<
   Process<In<M>, Out<M>, Error<M> | ThreadCrashed | InvalidMessage, never>,

@@ -86,7 +86,10 @@ const ways: Record<string, (options: never) => Effect.Effect<Herd.Herd<unknown, 
   make: (options) => Herd.make<unknown, unknown>(options),
   layer: (options) => Effect.map(Layer.build(Herd.layer(Tagged, options)), Context.get(Tagged)),
   "layer of an Effect": (options) =>
-    Effect.map(Layer.build(Herd.layer(Tagged, Effect.succeed<never>(options))), Context.get(Tagged))
+    Effect.map(
+      Layer.build(Herd.layer(Tagged, Effect.succeed<Herd.Options<unknown, unknown>>(options))),
+      Context.get(Tagged)
+    )
 }
 
 for (const [way, build] of Object.entries(ways)) {
