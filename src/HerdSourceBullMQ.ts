@@ -9,6 +9,9 @@
  *
  * - Priorities are integers from -1,048,575 to 1,048,575. Jobs of other programs that have none are before all units, as they are in BullMQ.
  * - Units of a process that has died are ready again when their leases have run out, up to a quarter of a lease later, and at most 10 s.
+ * - The server's clock counts, for delays, backoffs, leases and retention: setting a machine's clock changes nothing.
+ *   If the server's clock is set, what was delayed before comes earlier or later by as much; on PostgreSQL leases end so, too.
+ *   A Schedule that looks at elapsed time (`upTo`) goes by the herd's Clock.
  * - `fleet` is BullMQ's global concurrency.
  * - What another program does to the queue (pause it, drain it, limit its rate) does to the herd what it does to BullMQ's workers.
  * - Beside BullMQ's commands there are some of gofherd's own on the same keys and tables, for what would cost units their places or take a command each:

@@ -175,6 +175,20 @@ const first = <A>([value]: ReadonlyArray<A>): A => {
   return value as A
 }
 
+/** Sets the clock of this machine, as far as this process sees it. */
+const setBy = (millis: number) =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      const real = Date.now
+      Date.now = () => real() + millis
+      return real
+    }),
+    (real) =>
+      Effect.sync(() => {
+        Date.now = real
+      })
+  )
+
 /** Of this process. */
 const sockets = () => process.getActiveResourcesInfo().filter((what) => what.startsWith("TCP")).length
 
@@ -551,6 +565,63 @@ for (const [name, { has, place }] of Object.entries(places)) {
         yield* waiting
         assert.deepStrictEqual(idsOf(yield* one.claim(1)), ["a"])
       }))
+
+    for (const shift of [-3_600_000, 3_600_000]) {
+      it.scoped(
+        `goes by the server's time, also if this machine's clock is set by ${shift / 3_600_000} h`,
+        () =>
+          Effect.gen(function*() {
+            const { foreign } = yield* Place
+            const real = Date.now
+            const herd = `clock ${shift}`
+            const short = { lease: Duration.millis(1_500), maxCrashes: 3 }
+            const queue = yield* open(herd, short, { retention: "300 millis" })
+            const jobs = yield* foreign(herd)
+            const began = real()
+            const isNow = (time: number | undefined) =>
+              assert.isTrue(time !== undefined && Math.abs(time - began) < 30_000)
+            yield* queue.offer([unit("before", { runAt: Date.now() + 700 })])
+            yield* setBy(shift)
+            yield* queue.offer([
+              unit("after", { runAt: Date.now() + 1_400 }),
+              unit("a"),
+              unit("b"),
+              unit("c"),
+              unit("d")
+            ])
+            const { oldestAt } = yield* queue.depth
+            assert.isBelow(Math.abs((oldestAt ?? 0) - Date.now()), 30_000)
+            // By BullMQ's own commands, and by gofherd's.
+            const a = first(yield* queue.claim(1))
+            const step = yield* queue.settle([{ _tag: "Bury", claim: a, cause: "no" }], 1)
+            const b = first(step.claimed)
+            const more = yield* queue.settle(
+              [{ _tag: "Retry", claim: b, at: Date.now() + 700, firstFailureAt: Date.now(), cause: "no" }],
+              2
+            )
+            assert.deepStrictEqual(idsOf(more.claimed), ["c", "d"])
+            const [, c, d] = [a, ...more.claimed]
+            if (c === undefined || d === undefined) return assert.fail()
+            assert.deepStrictEqual((yield* queue.settle([{ _tag: "Ack", claim: c }], 1)).claimed, [])
+            for (const id of ["a", "b", "c", "d", "after"]) {
+              const job = yield* Effect.promise(() => jobs.getJob(id))
+              isNow(job?.timestamp)
+              if (id !== "after") isNow(job?.processedOn)
+              if (id === "a" || id === "c") isNow(job?.finishedOn)
+            }
+            // Renewed, it is ours for longer than its lease.
+            yield* Effect.sleep("1 second")
+            assert.deepStrictEqual(yield* queue.renew([d]), [])
+            yield* Effect.sleep("600 millis")
+            assert.deepStrictEqual(idsOf(yield* claimed(queue, 3)).toSorted(), ["after", "b", "before"])
+            assert.isAtLeast(real() - began, 1_400)
+            assert.deepStrictEqual(yield* queue.settle([{ _tag: "Ack", claim: d }], 0), { lost: [], claimed: [] })
+            // Those that are done are forgotten.
+            yield* until(Effect.promise(async () => await jobs.getJob("d") === undefined))
+          }),
+        20_000
+      )
+    }
 
     it.scoped("puts units last whose time has come", () =>
       Effect.gen(function*() {

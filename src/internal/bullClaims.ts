@@ -20,7 +20,8 @@ interface Open<S extends Settlement = Settlement> {
 /** One settling of many units, and claiming of others. */
 interface Step {
   readonly max: number
-  readonly now: number
+  /** The time of the herd's Clock. */
+  readonly clock: number
   readonly lost: Array<Claim>
   readonly claimed: Array<Held>
   /** There was nothing more to be claimed. */
@@ -65,8 +66,8 @@ export class Claims {
 
   // ---------------------------------------------------------------------------------------------------- claiming
 
-  async claim(max: number, now: number): Promise<ReadonlyArray<Claim>> {
-    const { claimed } = await this.settle([], max, now)
+  async claim(max: number, clock: number): Promise<ReadonlyArray<Claim>> {
+    const { claimed } = await this.settle([], max, clock)
     return claimed
   }
 
@@ -75,7 +76,7 @@ export class Claims {
     const { engine } = this
     const missing = step.max - step.claimed.length
     if (missing <= 0 || step.exhausted) return
-    await engine.tend(step.now)
+    await engine.tend()
     if (engine.step !== undefined && !await this.stepped([], step)) return
     // One is as cheaply claimed as looked for.
     const { claimable } = missing === 1 ? { claimable: 1 } : await engine.look(missing)
@@ -108,8 +109,8 @@ export class Claims {
 
   // ---------------------------------------------------------------------------------------------------- settling
 
-  async settle(settlements: ReadonlyArray<Settlement>, max: number, now: number): Promise<Settled> {
-    const step: Step = { max, now, lost: [], claimed: this.spare.splice(0, max), exhausted: false }
+  async settle(settlements: ReadonlyArray<Settlement>, max: number, clock: number): Promise<Settled> {
+    const step: Step = { max, clock, lost: [], claimed: this.spare.splice(0, max), exhausted: false }
     try {
       await this.conclude(this.open(settlements, step), step)
       await this.claimMore(step)
@@ -145,7 +146,7 @@ export class Claims {
     const together = this.engine.step !== undefined && this.engine.keep !== true && (acked.length > 1 || step.max > 1)
     const done = together ? acked : []
     const others = open.filter((one) => !back.includes(one) && !done.includes(one))
-    if (step.max > 0) await this.engine.tend(step.now)
+    if (step.max > 0) await this.engine.tend()
     let fetching = 0
     const concluded = others.map((one) => {
       // Whoever makes room takes the next one in the same step, unless all of them are claimed with those that are done.
@@ -184,7 +185,7 @@ export class Claims {
   ): Promise<Held | undefined> {
     if (settlement._tag === "Release") return undefined
     try {
-      const next = nextOf(await this.trying([held], () => this.told(settlement, held, fetchNext, step.now)))
+      const next = nextOf(await this.trying([held], () => this.told(settlement, held, fetchNext, step.clock)))
       this.gone(held)
       if (fetchNext && next === undefined) step.exhausted = true
       return await this.admit(next, held.lock)
@@ -206,7 +207,7 @@ export class Claims {
     settlement: Exclude<Settlement, Release>,
     held: Held,
     fetchNext: boolean,
-    now: number
+    clock: number
   ): Promise<ReadonlyArray<unknown> | void> {
     const { backend, keep } = this.engine
     switch (settlement._tag) {
@@ -216,8 +217,7 @@ export class Claims {
         return this.bury(held, settlement.cause, fetchNext)
       case "Retry": {
         const { at, cause, firstFailureAt } = settlement
-        const progress = { firstFailureAt, readyAt: at }
-        return this.engine.retry({ held, at, now, progress, cause, fetchNext })
+        return this.engine.retry({ held, delay: Math.max(0, Math.ceil(at - clock)), firstFailureAt, cause, fetchNext })
       }
     }
   }

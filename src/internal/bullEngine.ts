@@ -1,7 +1,8 @@
 import type { IQueueBackend, KeepJobs } from "bullmq"
 import type { Depth } from "../HerdSource.ts"
-import type { Held, NewJob, Next, Progress } from "./bullJob.ts"
+import type { Held, NewJob, Next } from "./bullJob.ts"
 import type { Round } from "./round.ts"
+import type { ServerTime } from "./serverTime.ts"
 
 /**
  * What could be claimed.
@@ -11,8 +12,8 @@ import type { Round } from "./round.ts"
 export interface Look {
   /** How many, as far as the fleet's bound allows. */
   readonly claimable: number
-  /** When the next delayed unit will be. */
-  readonly dueAt: number | undefined
+  /** In how many milliseconds the next delayed unit will be. */
+  readonly dueIn: number | undefined
 }
 
 /**
@@ -22,9 +23,9 @@ export interface Look {
  */
 export interface Retry {
   readonly held: Held
-  readonly at: number
-  readonly now: number
-  readonly progress: Progress
+  /** In milliseconds. */
+  readonly delay: number
+  readonly firstFailureAt: number
   readonly cause: string
   /** Is another one to be claimed with it? */
   readonly fetchNext: boolean
@@ -60,6 +61,8 @@ export interface Stepped {
  */
 export interface Engine {
   readonly backend: IQueueBackend
+  /** By which everything is written down, and compared. */
+  readonly time: ServerTime
   /** Ids that jobs can't have. */
   readonly reserved: ReadonlySet<string>
   /** Are jobs that are claimed at a time claimed in order? */
@@ -72,7 +75,7 @@ export interface Engine {
   /** Adds all of them, or none. */
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown>
   /** Before jobs are claimed: sees to those whose time has come, where BullMQ would not put them last. */
-  tend(now: number): Promise<void>
+  tend(): Promise<void>
   /** Where that is quicker than BullMQ's own commands. */
   readonly step?: (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>) => Promise<Stepped>
   look(max: number): Promise<Look>
@@ -90,11 +93,12 @@ export interface Engine {
    * they have `lock` from now on, and are to be buried with it. Those that are spared have not, whatever their locks.
    */
   recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
+  /** By the server's time. */
   readonly depth: () => Promise<Depth>
-  /** Deletes jobs that were completed before that time, up to so many. How many it were. */
-  forget(before: number, most: number): Promise<number>
+  /** Deletes jobs that were completed so many milliseconds ago, or before, up to so many. How many it were. */
+  forget(age: number, most: number): Promise<number>
   /** Makes dead letters forget that they were attempted. The ids of those that are dead letters. */
-  pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>>
+  pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>>
   /** Deletes dead letters. How many it were. */
   discard(ids: ReadonlyArray<string>): Promise<number>
   /** Rings the bells of all processes. */

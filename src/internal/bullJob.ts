@@ -78,15 +78,20 @@ export interface NewJob {
 }
 
 /**
- * The job of a unit. `seq` tells units of the same millisecond apart. Throws `InvalidOption`.
+ * The job of a unit, at a time of the server and of the herd's Clock. `seq` tells units of the same millisecond apart. Throws `InvalidOption`.
  *
  * @internal
  */
 export const newJob = (
   { body, id, priority, runAt = 0 }: NewUnit,
-  { now, reserved, seq }: { readonly now: number; readonly reserved: ReadonlySet<string>; readonly seq: number }
+  { clock, now, reserved, seq }: {
+    readonly now: number
+    readonly clock: number
+    readonly reserved: ReadonlySet<string>
+    readonly seq: number
+  }
 ): NewJob => {
-  const delay = Math.max(0, Math.ceil(Math.min(runAt, LATEST) - now))
+  const delay = Math.max(0, Math.ceil(Math.min(runAt, LATEST) - clock))
   // `seq` is no option of BullMQ's, which keeps it with the others. What is null PostgreSQL would hand back as {}.
   const opts = {
     attempts: 1,
@@ -114,14 +119,13 @@ export const newJob = (
 }
 
 /**
- * What is kept of a unit as the progress of its job: when its first attempt failed, and since when it is ready, or will be.
+ * What is kept of a unit as the progress of its job: when its first attempt failed, by the herd's Clock, and since when it is ready, or will be, by
+ * the server's time.
  *
  * @internal
  */
-export interface Progress {
-  readonly firstFailureAt?: number
-  readonly readyAt?: number
-}
+export const progressText = (progress: { readonly firstFailureAt?: number; readonly readyAt: number }): string =>
+  JSON.stringify(progress)
 
 const numberOf = (object: unknown, key: string): number | undefined => {
   const value: unknown = isObject(object) && key in object ? Reflect.get(object, key) : undefined

@@ -10,9 +10,11 @@ import {
   type Retry,
   type Stepped
 } from "./bullEngine.ts"
-import type { Held, NewJob } from "./bullJob.ts"
+import { type Held, type NewJob, progressText } from "./bullJob.ts"
 import { count, type Counted, statements } from "./bullPostgresStatements.ts"
+import { timed } from "./bullTimes.ts"
 import { Round } from "./round.ts"
+import { ServerTime } from "./serverTime.ts"
 
 interface Row {
   readonly id: string
@@ -27,7 +29,12 @@ interface Row {
   readonly deferred_failure: string | null
 }
 
-interface Step {
+/** What tells the time as well. */
+interface Told {
+  readonly clock: number
+}
+
+interface Step extends Told {
   readonly limited: boolean
   readonly held: ReadonlyArray<string>
   readonly done: ReadonlyArray<string>
@@ -61,6 +68,9 @@ const behaviour = { connectionTimeoutMillis: 10_000, query_timeout: 10_000, keep
 /** Milliseconds between two looks for units whose time has come, of a herd that is at work. */
 const TEND = 100
 
+/** Milliseconds after which the server is asked for its time, if no answer has told it. */
+const TIMED = 5_000
+
 /** How many of these are seen to at a time. */
 const PROMOTED = 1_000
 
@@ -69,6 +79,7 @@ const COUNTED = 10_000
 
 class PostgresEngine implements Engine {
   readonly backend: PostgresQueueBackend
+  readonly time = new ServerTime()
   readonly reserved: ReadonlySet<string> = new Set()
   readonly inOrder = false
   readonly keep: boolean
@@ -78,7 +89,7 @@ class PostgresEngine implements Engine {
   private readonly options: EngineOptions
   private readonly counts = new Counts<Counted>({ bound: COUNTED, count: (what) => this.count(what) })
   private listening = false
-  /** When it is to be seen to units whose time has come. */
+  /** When it is to be seen to units whose time has come, by `performance.now()`. */
   private nextDue = 0
 
   constructor(connection: PostgresConnection, options: EngineOptions) {
@@ -87,6 +98,7 @@ class PostgresEngine implements Engine {
     this.options = options
     this.keep = retention === 0
     const settings = { connection: connection.pool, lockDuration }
+    timed(connection, this.time)
     this.backend = new PostgresQueueBackend(connection, queue, settings)
     // Without a listener it would be thrown. What is the matter the next statement tells.
     this.backend.on("error", () => {})
@@ -102,33 +114,49 @@ class PostgresEngine implements Engine {
     return rows
   }
 
+  /** The same of what tells the time as well. */
+  private async timely<A extends Told>(statement: keyof typeof statements, parameters: ReadonlyArray<unknown> = []) {
+    const asked = performance.now()
+    const [row] = await this.run<A>(statement, parameters)
+    if (row === undefined) throw new Error(`expected ${statement} to have a row, got none`)
+    this.time.heard(row.clock, asked)
+    return row
+  }
+
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown> {
-    for (const { job: { delay = 0, timestamp } } of jobs) if (delay > 0) this.willBeDue(timestamp + delay)
+    for (const { job: { delay = 0 } } of jobs) if (delay > 0) this.willBeDue(delay)
     return this.backend.addJobs(Array.from(jobs))
   }
 
-  private willBeDue(at: number): void {
-    this.nextDue = Math.min(this.nextDue, at)
+  private willBeDue(millis: number): void {
+    this.nextDue = Math.min(this.nextDue, performance.now() + millis)
   }
 
-  async tend(now: number): Promise<void> {
-    if (now < this.nextDue) return
-    this.nextDue = now + TEND
-    const [row] = await this.run<{ readonly promoted: string; readonly next: string | null }>("promote", [
-      now,
-      PROMOTED
-    ])
-    if (row === undefined) return
+  async tend(): Promise<void> {
+    const began = performance.now()
+    if (began < this.nextDue) return
+    this.nextDue = began + TEND
+    const { now } = this.time
+    const { next, promoted } = await this.timely<Told & { readonly promoted: string; readonly next: string | null }>(
+      "promote",
+      [now, PROMOTED]
+    )
     // There may be more whose time has come.
-    if (Number(row.promoted) === PROMOTED) this.nextDue = now
-    if (row.next !== null) this.willBeDue(Number(row.next))
+    if (Number(promoted) === PROMOTED) this.nextDue = 0
+    if (next !== null) this.willBeDue(Number(next) - now)
   }
 
   readonly step = async (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> => {
     const { lease } = this.options
-    const parameters = [done.map(({ id }) => id), done.map(({ lock }) => lock), locks, Date.now(), lease, locks.length]
-    const [row] = await this.run<Step>("step", parameters)
-    const { claimed = [], done: ids = [], held = [], limited = false } = row ?? {}
+    const parameters = [
+      done.map(({ id }) => id),
+      done.map(({ lock }) => lock),
+      locks,
+      this.time.now,
+      lease,
+      locks.length
+    ]
+    const { claimed, done: ids, held, limited } = await this.timely<Step>("step", parameters)
     if (ids.length > 0 && claimed.length === 0) await this.run("drained")
     const [ended, known] = [new Set(ids), new Set(held)]
     return {
@@ -139,13 +167,10 @@ class PostgresEngine implements Engine {
   }
 
   async look(max: number): Promise<Look> {
-    const [row] = await this.run<
-      Readonly<Record<"waiting" | "due" | "next" | "bound" | "paused" | "active", string | null>>
-    >(
-      "look",
-      [Date.now(), max]
-    )
-    const { active, bound, due, next, paused, waiting } = row ?? {}
+    const { now } = this.time
+    const { active, bound, due, next, paused, waiting } = await this.timely<
+      Told & Readonly<Record<"waiting" | "due" | "next" | "bound" | "paused" | "active", string | null>>
+    >("look", [now, max])
     if (Number(due) > 0) this.nextDue = 0
     return {
       claimable: claimable({
@@ -154,7 +179,7 @@ class PostgresEngine implements Engine {
         paused: paused !== "0",
         bound: bound === null ? Number.NaN : Number(bound)
       }),
-      dueAt: next === null ? undefined : Number(next)
+      dueIn: next === null ? undefined : Number(next) - now
     }
   }
 
@@ -176,12 +201,13 @@ class PostgresEngine implements Engine {
     if (channel === "bullmq_jobs" && payload === this.options.queue) this.bell.next()
   }
 
-  async retry({ at, cause, fetchNext, held, now, progress }: Retry) {
-    const until = Math.max(now, Math.ceil(at))
-    await this.run("remember", [held.id, held.lock, JSON.stringify(progress)])
-    this.willBeDue(until)
+  async retry({ cause, delay, fetchNext, firstFailureAt, held }: Retry) {
+    const { next: now } = this.time
+    const readyAt = now + delay
+    await this.run("remember", [held.id, held.lock, progressText({ firstFailureAt, readyAt })])
+    this.willBeDue(delay)
     const fieldsToUpdate = { failedReason: cause }
-    return this.backend.moveToDelayed(held.id, now, until - now, held.lock, { fieldsToUpdate, fetchNext })
+    return this.backend.moveToDelayed(held.id, now, delay, held.lock, { fieldsToUpdate, fetchNext })
   }
 
   async release(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
@@ -193,18 +219,23 @@ class PostgresEngine implements Engine {
 
   /** A lock that has run out is its owner's until somebody recovers its job. */
   async renew(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
-    return this.backend.extendLocks(held.map(({ id }) => id), held.map(({ lock }) => lock), this.options.lease)
+    const ids = held.map(({ id }) => id)
+    const until = this.time.now + this.options.lease
+    const rows = await this.run<{ readonly id: string }>("renew", [ids, held.map(({ lock }) => lock), until])
+    const renewed = new Set(rows.map(({ id }) => id))
+    return ids.filter((id) => !renewed.has(id))
   }
 
   async recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>> {
-    const parameters = [Date.now(), maxCrashes, lock, this.options.lease, spared.map(({ lock }) => lock)]
+    await this.askTime()
+    const parameters = [this.time.now, maxCrashes, lock, this.options.lease, spared.map(({ lock }) => lock)]
     const rows = await this.run<{ readonly id: string; readonly doomed: boolean }>("recover", parameters)
     return rows.filter(({ doomed }) => doomed).map(({ id }) => id)
   }
 
   readonly depth = async (): Promise<Depth> => {
     const [row] = await this.run<Readonly<Record<Counted | "oldest", string | null>>>("depth", [
-      Date.now(),
+      this.time.now,
       COUNTED + 1
     ])
     const of = (what: Counted) => this.counts.of(what, Number(row?.[what]))
@@ -221,23 +252,28 @@ class PostgresEngine implements Engine {
   private async count(what: Counted): Promise<number> {
     const { rows: [row] } = await this.connection.pool.query<{ readonly count: string }>(count(what), [
       this.options.queue,
-      Date.now()
+      this.time.now
     ])
     return Number(row?.count)
   }
 
-  async forget(before: number, most: number): Promise<number> {
-    const [row] = await this.run<{ readonly count: string }>("forget", [before, most])
+  async forget(age: number, most: number): Promise<number> {
+    const [row] = await this.run<{ readonly count: string }>("forget", [this.time.now - age, most])
     return Number(row?.count ?? 0)
   }
 
-  async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {
-    const rows = await this.run<{ readonly id: string }>("pardon", [ids, JSON.stringify({ readyAt: now })])
+  async pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>> {
+    const rows = await this.run<{ readonly id: string }>("pardon", [ids, progressText({ readyAt: this.time.next })])
     return rows.map(({ id }) => id)
   }
 
   async discard(ids: ReadonlyArray<string>): Promise<number> {
     return (await this.run("discard", [ids])).length
+  }
+
+  /** Unless it is known. */
+  async askTime(): Promise<void> {
+    if (this.time.age > TIMED) await this.timely("clock")
   }
 
   wake(): Promise<unknown> {
@@ -264,7 +300,9 @@ export const openPostgres = async (
   opened.on("error", () => {})
   try {
     await opened.waitUntilReady()
-    return new PostgresEngine(opened, options)
+    const engine = new PostgresEngine(opened, options)
+    await engine.askTime()
+    return engine
   } catch (error) {
     await opened.close().catch(() => {})
     throw error

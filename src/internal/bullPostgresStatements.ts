@@ -16,6 +16,9 @@ const isOf = (rows: string): string => `job.queue = ${rows}.queue AND job.id = $
 const next = `(SELECT process_at_ms FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms > $2
         ORDER BY process_at_ms LIMIT 1)`
 
+/** What tells the server's time. */
+const clock = "(extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock"
+
 /** What is counted for a depth. `$2` is the time. */
 const counted = {
   waiting: "state = 'waiting'",
@@ -64,7 +67,8 @@ export const statements = {
     )
     SELECT
       (SELECT count(publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'delayed'))) FROM promoted) AS promoted,
-      ${next} AS next`,
+      ${next} AS next,
+      ${clock}`,
   look: `SELECT
       (SELECT count(*) FROM (SELECT FROM job WHERE queue = $1 AND state = 'waiting' LIMIT $3) AS first) AS waiting,
       (SELECT count(*) FROM (SELECT FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2 LIMIT $3) AS first) AS due,
@@ -72,7 +76,8 @@ export const statements = {
       (SELECT value FROM meta WHERE queue = $1 AND field = 'concurrency') AS bound,
       (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'paused' AND value = '1') AS paused,
       (SELECT count(*) FROM job WHERE queue = $1 AND state = 'active'
-        AND (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'concurrency') > 0) AS active`,
+        AND (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'concurrency') > 0) AS active,
+      ${clock}`,
   // $2 and $3: ids and locks of those that are done; $4: $7 locks to claim others with. BullMQ itself has to see to a bound and to a rate limit.
   step: `WITH ${given}, held AS MATERIALIZED (
       SELECT job.queue, job.id FROM given JOIN job ON ${isOf("given")}
@@ -108,7 +113,8 @@ export const statements = {
       (SELECT count(*) FROM told) AS told,
       ARRAY(SELECT id FROM held) AS held,
       ARRAY(SELECT id FROM done) AS done,
-      coalesce((SELECT jsonb_agg(claimed) FROM claimed), '[]') AS claimed`,
+      coalesce((SELECT jsonb_agg(claimed) FROM claimed), '[]') AS claimed,
+      ${clock}`,
   drained: `SELECT publish_event($1, 'drained', '{}')
     WHERE NOT EXISTS (SELECT FROM job WHERE queue = $1 AND state IN ('active', 'waiting'))`,
   release: `WITH ${given}, back AS (
@@ -118,6 +124,9 @@ export const statements = {
     )
     SELECT id, publish_event($1, 'waiting', jsonb_build_object('jobId', id, 'prev', 'active')), pg_notify('bullmq_jobs', $1)
     FROM back`,
+  renew: `WITH ${given}
+    UPDATE job SET locked_until_ms = $4 FROM given
+    WHERE ${isOf("given")} AND lock_token = given.lock AND state::text = 'active' RETURNING job.id`,
   // Those that have crashed for the last time stay active, for the lock that buries them.
   recover: `WITH lapsed AS MATERIALIZED (
       SELECT queue, id, stalled_count + 1 >= $3 AS doomed FROM job
@@ -176,5 +185,6 @@ export const statements = {
       DELETE FROM job USING letters WHERE ${isOf("letters")} AND state::text = 'failed' RETURNING job.id
     )
     SELECT publish_event($1, 'removed', jsonb_build_object('jobId', id, 'prev', 'failed')) FROM discarded`,
+  clock: `SELECT ${clock} WHERE $1::text IS NOT NULL`,
   wake: `SELECT pg_notify('bullmq_jobs', $1)`
 }

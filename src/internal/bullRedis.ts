@@ -1,11 +1,4 @@
-import {
-  type IRedisClient,
-  type KeepJobs,
-  QueueKeys,
-  raw2NextJobData,
-  RedisConnection,
-  RedisQueueBackend
-} from "bullmq"
+import { type IRedisClient, type KeepJobs, QueueKeys, raw2NextJobData, RedisConnection } from "bullmq"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Depth } from "../HerdSource.ts"
 import {
@@ -19,9 +12,11 @@ import {
   type Stepped,
   texts
 } from "./bullEngine.ts"
-import { type Held, type NewJob, nextOf } from "./bullJob.ts"
-import { fields, scripts } from "./bullRedisScripts.ts"
+import { type Held, type NewJob, nextOf, progressText } from "./bullJob.ts"
+import { fields, scripts, timely } from "./bullRedisScripts.ts"
+import { TimedRedisBackend } from "./bullTimes.ts"
 import { Round } from "./round.ts"
+import { ServerTime } from "./serverTime.ts"
 
 /** Milliseconds that a look at the events lasts, if there are none. */
 const BLOCK = 2_000
@@ -87,7 +82,8 @@ class Line {
 }
 
 class RedisEngine implements Engine {
-  readonly backend: RedisQueueBackend
+  readonly backend: TimedRedisBackend
+  readonly time = new ServerTime()
   readonly reserved: ReadonlySet<string>
   readonly inOrder = true
   readonly keep: boolean | KeepJobs
@@ -117,13 +113,18 @@ class RedisEngine implements Engine {
     this.keep = keepOf(retention)
     const settings = { connection: {}, prefix, lockDuration }
     const toKey = (type: string): string => keys.toKey(queue, type)
-    this.backend = new RedisQueueBackend(line.connection, queue, keys.getKeys(queue), toKey, settings)
+    this.backend = new TimedRedisBackend(line.connection, queue, keys.getKeys(queue), toKey, settings)
+    this.backend.time = this.time
     // Without a listener it would be thrown; the line has heard it.
     this.backend.on("error", () => {})
   }
 
-  private async run(name: keyof typeof scripts, args: ReadonlyArray<unknown>) {
-    const answer: unknown = await (await this.line.client).runCommand(`gofherd:${name}`, [this.keys[""], ...args])
+  async run(name: keyof typeof scripts, args: ReadonlyArray<unknown> = []) {
+    const client = await this.line.client
+    const asked = performance.now()
+    const told: unknown = await client.runCommand(`gofherd:${name}`, [this.keys[""], ...args])
+    const [seconds, micros, answer]: ReadonlyArray<unknown> = Array.isArray(told) ? told : []
+    this.time.heard(Number(seconds) * 1_000 + Number(micros) / 1_000, asked)
     return answer
   }
 
@@ -156,7 +157,7 @@ class RedisEngine implements Engine {
 
   private async stepSome(done: ReadonlyArray<Held>, locks: ReadonlyArray<string>): Promise<Stepped> {
     const settled = done.flatMap(({ attemptsMade, id, lock }) => [id, lock, attemptsMade + 1])
-    const answer = await this.run("step", [Date.now(), this.options.lease, done.length, ...settled, ...locks])
+    const answer = await this.run("step", [this.time.now, this.options.lease, done.length, ...settled, ...locks])
     const [told, claimed, limited]: ReadonlyArray<unknown> = Array.isArray(answer) ? answer : []
     return {
       told: texts(told).map((what) => what === "1" ? "done" : what === "0" ? "lost" : "other"),
@@ -166,12 +167,13 @@ class RedisEngine implements Engine {
   }
 
   async look(): Promise<Look> {
-    const [ready, active, bound, paused, dueAt, event] = texts(await this.run("look", [Date.now()]))
+    const { now } = this.time
+    const [ready, active, bound, paused, dueAt, event] = texts(await this.run("look", [now]))
     const state = { ready: Number(ready), active: Number(active), paused: paused === "1" }
     const some = claimable({ ...state, bound: bound === undefined || bound === "" ? Number.NaN : Number(bound) })
     this.full = some === 0 && state.ready > 0
     this.lastEvent = event ?? "$"
-    return { claimable: some, dueAt: Number(dueAt) < 0 ? undefined : Number(dueAt) }
+    return { claimable: some, dueIn: Number(dueAt) < 0 ? undefined : Number(dueAt) - now }
   }
 
   async watch(): Promise<Look> {
@@ -206,9 +208,9 @@ class RedisEngine implements Engine {
     }
   }
 
-  retry({ at, cause, fetchNext, held, now, progress }: Retry) {
-    const delay = Math.max(0, Math.ceil(at) - now)
-    const fieldsToUpdate = { progress: JSON.stringify(progress), failedReason: cause }
+  retry({ cause, delay, fetchNext, firstFailureAt, held }: Retry) {
+    const { next: now } = this.time
+    const fieldsToUpdate = { progress: progressText({ firstFailureAt, readyAt: now + delay }), failedReason: cause }
     return this.backend.moveToDelayed(held.id, now, delay, held.lock, { fieldsToUpdate, fetchNext })
   }
 
@@ -226,19 +228,20 @@ class RedisEngine implements Engine {
   }
 
   readonly depth = async (): Promise<Depth> => {
-    const [ready = 0, delayed = 0, held = 0, dead = 0, oldestAt = -1] = texts(await this.run("depth", [Date.now()]))
+    const [ready = 0, delayed = 0, held = 0, dead = 0, oldestAt = -1] = texts(await this.run("depth", [this.time.now]))
       .map(Number)
     return { ready, delayed, held, dead, oldestAt: oldestAt < 0 ? undefined : oldestAt }
   }
 
-  async forget(before: number, most: number): Promise<number> {
+  async forget(age: number, most: number): Promise<number> {
+    const before = this.time.now - age
     // BullMQ's command adds an event each time, also if there is nothing to delete.
     if (Number(await this.run("old", [before])) === 0) return 0
     return (await this.backend.cleanJobsByState("completed", before, most)).length
   }
 
-  async pardon(ids: ReadonlyArray<string>, now: number): Promise<ReadonlyArray<string>> {
-    return texts(await this.run("pardon", [JSON.stringify({ readyAt: now }), ...ids]))
+  async pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>> {
+    return texts(await this.run("pardon", [progressText({ readyAt: this.time.next }), ...ids]))
   }
 
   async discard(ids: ReadonlyArray<string>): Promise<number> {
@@ -296,9 +299,11 @@ export const openRedis = async (
   try {
     const client = await line.opened()
     for (const [name, lua] of Object.entries(scripts)) {
-      client.defineCommand(`gofherd:${name}`, { numberOfKeys: 1, lua })
+      client.defineCommand(`gofherd:${name}`, { numberOfKeys: 1, lua: timely(lua) })
     }
-    return new RedisEngine(connect, line, prefix, options)
+    const engine = new RedisEngine(connect, line, prefix, options)
+    await engine.run("clock")
+    return engine
   } catch (error) {
     await line.close().catch(() => {})
     throw error

@@ -342,8 +342,31 @@ return discarded
 const old = `${start}return call('ZCOUNT', prefix .. 'completed', '-inf', ARGV[1])`
 
 /**
+ * A script that tells the server's time as well, in seconds and microseconds, before its answer.
+ *
+ * @internal
+ */
+export const timely = (script: string): string => `
+local function answer() ${script} end
+local answered = answer()
+local time = redis.call('TIME')
+return {time[1], time[2], answered}
+`
+
+/**
  * Each by its name.
  *
  * @internal
  */
-export const scripts = { look, depth, step, release, renew, recover, pardon, discard, old }
+export const scripts = {
+  look,
+  depth,
+  step,
+  release,
+  renew,
+  recover,
+  pardon,
+  discard,
+  old,
+  clock: "return ''"
+}

@@ -57,7 +57,6 @@ class BullQueue implements Queue {
   private units = 0
   /** How often in a row there was nothing to claim. */
   private futile = 0
-  private latest = 0
 
   constructor(
     engine: Engine,
@@ -73,12 +72,6 @@ class BullQueue implements Queue {
     this.pollInterval = pollInterval
     this.retention = retention
   }
-
-  /** The time, which never goes back: units keep their order. */
-  private readonly now: Effect.Effect<number> = Effect.map(
-    Clock.currentTimeMillis,
-    (now) => this.latest = Math.max(now, this.latest)
-  )
 
   /** Begun, it is seen through: what it claims is somebody's. */
   private ask<A>(operation: string, run: () => Promise<A>): Effect.Effect<A, SourceError> {
@@ -96,22 +89,25 @@ class BullQueue implements Queue {
   // ---------------------------------------------------------------------------------------------------- work
 
   readonly offer = (units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError> =>
-    Effect.flatMap(this.now, (now) => {
-      const { reserved } = this.engine
-      const jobs = units.map((unit) => newJob(unit, { now, reserved, seq: this.units++ }))
+    Effect.flatMap(Clock.currentTimeMillis, (clock) => {
+      const { reserved, time: { next: now } } = this.engine
+      const jobs = units.map((unit) => newJob(unit, { now, clock, reserved, seq: this.units++ }))
       return jobs.length === 0 ? Effect.void : Effect.asVoid(this.ask("offer", () => this.engine.add(jobs)))
     })
 
   readonly claim = (max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
-    Effect.flatMap(this.now, (now) =>
+    Effect.flatMap(Clock.currentTimeMillis, (clock) =>
       this.ask("claim", async () => {
-        const claimed = await this.claims.claim(max, now)
+        const claimed = await this.claims.claim(max, clock)
         this.futile = claimed.length > 0 ? 0 : this.futile + 1
         return claimed
       }))
 
   readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
-    Effect.flatMap(this.now, (now) => this.ask("settle", () => this.claims.settle(settlements, claim, now)))
+    Effect.flatMap(
+      Clock.currentTimeMillis,
+      (clock) => this.ask("settle", () => this.claims.settle(settlements, claim, clock))
+    )
 
   readonly renew = (claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
     this.ask("renew", () => this.claims.renew(claims))
@@ -132,10 +128,10 @@ class BullQueue implements Queue {
     const { bell } = this.engine
     const { ended } = bell
     if (this.claims.hasSpare) return Effect.void
-    return Effect.flatMap(this.look("wait for", () => this.engine.watch()), ({ claimable, dueAt = Infinity }) => {
+    return Effect.flatMap(this.look("wait for", () => this.engine.watch()), ({ claimable, dueIn = Infinity }) => {
       const soon = (millis: number) =>
         Effect.raceFirst(bell.after(ended), Effect.sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
-      if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueAt - Date.now())), this.arrived)
+      if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueIn)), this.arrived)
       // There are some, and nobody gets them: others are quicker, or there is a rate limit.
       return this.futile > 1 ? soon(2 ** this.futile) : Effect.void
     })
@@ -153,9 +149,8 @@ class BullQueue implements Queue {
   })
 
   private readonly forget: Effect.Effect<void, SourceError> = this.suspended("forget", async () => {
-    const before = Date.now() - this.retention
     let deleted = DELETED
-    while (deleted === DELETED) deleted = await this.engine.forget(before, DELETED)
+    while (deleted === DELETED) deleted = await this.engine.forget(this.retention, DELETED)
   })
 
   /** Both, again and again. What fails is tried again, and told by whatever is asked for meanwhile. */
@@ -176,7 +171,13 @@ class BullQueue implements Queue {
 
   // ---------------------------------------------------------------------------------------------------- watching
 
-  readonly depth: Effect.Effect<Depth, SourceError> = Effect.suspend(() => this.look("count", this.engine.depth))
+  /** Times are those of the herd's Clock. */
+  readonly depth: Effect.Effect<Depth, SourceError> = Effect.suspend(() =>
+    Effect.zipWith(this.look("count", this.engine.depth), Clock.currentTimeMillis, ({ oldestAt, ...depth }, clock) => ({
+      ...depth,
+      oldestAt: oldestAt === undefined ? undefined : Math.ceil(clock - this.engine.time.since(oldestAt))
+    }))
+  )
 
   private async letters(ids: ReadonlyArray<string> | "all"): Promise<ReadonlyArray<string>> {
     const { backend, reserved } = this.engine
@@ -197,15 +198,14 @@ class BullQueue implements Queue {
         })
       }),
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
-      Effect.flatMap(this.now, (now) =>
-        this.ask("redrive", async () => {
-          const letters = await this.letters(ids)
-          let redriven = 0
-          for (let from = 0; from < letters.length; from += LETTERS) {
-            redriven += await this.redriveSome(await this.engine.pardon(letters.slice(from, from + LETTERS), now))
-          }
-          return redriven
-        })),
+      this.ask("redrive", async () => {
+        const letters = await this.letters(ids)
+        let redriven = 0
+        for (let from = 0; from < letters.length; from += LETTERS) {
+          redriven += await this.redriveSome(await this.engine.pardon(letters.slice(from, from + LETTERS)))
+        }
+        return redriven
+      }),
     discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
       this.ask("discard", async () => {
         const letters = await this.letters(ids)
