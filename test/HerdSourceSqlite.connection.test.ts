@@ -1,29 +1,14 @@
 import { SqlClient } from "@effect/sql"
 import { LibsqlClient } from "@effect/sql-libsql"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Fiber, Layer } from "effect"
-import * as HerdSource from "gofherd/HerdSource"
-import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
-import { join } from "node:path"
+import { Context, Effect, Fiber, Layer } from "effect"
 import { betterSqlite3, libsql } from "./fixtures/sources.ts"
-import { folder } from "./utils/children.ts"
+import { drivers, type MakeClient, shared } from "./utils/sqlite.ts"
 import { sqliteNode } from "./utils/sqliteNode.ts"
 import { ack, bury, claimSoon, counts, idsOf, retry, unit, units } from "./utils/stores.ts"
 
-type Client = (path: string) => Layer.Layer<SqlClient.SqlClient>
-
 /** Levels of `PRAGMA synchronous`. */
 const [OFF, NORMAL, FULL, EXTRA] = [0, 1, 2, 3]
-
-/** A source on a client that the test uses, too, as a user would. */
-const shared = (client: Client, options?: HerdSourceSqlite.Options) =>
-  Effect.gen(function*() {
-    const path = join(yield* folder, "units.db")
-    const context = yield* Layer.build(Layer.provideMerge(HerdSourceSqlite.layer(options), client(path)))
-    const source = Context.get(context, HerdSource.HerdSource)
-    const open = source.open("contract", { lease: Duration.seconds(30), maxCrashes: 3 })
-    return { queue: yield* open, open, sql: Context.get(context, SqlClient.SqlClient) }
-  })
 
 /** The database itself writes down with which settings each row was written. */
 const spyOn = (sql: SqlClient.SqlClient) =>
@@ -57,11 +42,6 @@ const levelOf = (sql: SqlClient.SqlClient) =>
   Effect.map(sql<{ synchronous: number }>`PRAGMA synchronous`, ([row]) => row?.synchronous)
 
 const setLevel = (sql: SqlClient.SqlClient, level: number | undefined) => sql.unsafe(`PRAGMA synchronous = ${level}`)
-
-const drivers: Readonly<Record<string, { readonly client: Client; readonly skipped: boolean }>> = {
-  "libsql": { client: libsql, skipped: false },
-  "better-sqlite3": { client: betterSqlite3, skipped: sqliteNode() === undefined }
-}
 
 for (const [driver, { client, skipped }] of Object.entries(drivers)) {
   describe.skipIf(skipped)(`the SQLite source on a client of ${driver} that it shares with its user`, () => {
@@ -132,7 +112,7 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
       Effect.gen(function*() {
         const timeout = (sql: SqlClient.SqlClient) =>
           Effect.map(sql<{ timeout: number }>`PRAGMA busy_timeout`, ([row]) => row?.timeout)
-        const patient: Client = (path) =>
+        const patient: MakeClient = (path) =>
           Layer.tap(
             client(path),
             (context) => Context.get(context, SqlClient.SqlClient).unsafe("PRAGMA busy_timeout = 7000")
@@ -141,7 +121,7 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
         const { queue, sql } = yield* shared(patient)
         yield* queue.offer(units("a"))
         assert.strictEqual(yield* timeout(sql), 7_000)
-        const hasty: Client = (path) =>
+        const hasty: MakeClient = (path) =>
           Layer.tap(
             client(path),
             (context) => Context.get(context, SqlClient.SqlClient).unsafe("PRAGMA busy_timeout = 0")
@@ -164,7 +144,7 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
 // ------------------------------------------------------------------------------------------------------ numbers
 
 const numbers: Readonly<
-  Record<string, { readonly client: Client; readonly skipped: boolean; readonly safe: boolean }>
+  Record<string, { readonly client: MakeClient; readonly skipped: boolean; readonly safe: boolean }>
 > = {
   "libsql, integers as numbers": { client: libsql, skipped: false, safe: false },
   "libsql, integers as bigints": {

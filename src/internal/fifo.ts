@@ -45,6 +45,11 @@ export class Fifo<A> {
     this.length++
   }
 
+  /** The first element, which stays; `undefined` without one. */
+  peek(): A | undefined {
+    return this.head.items[this.head.read]
+  }
+
   /** Takes the first element; only to be called when `length > 0`. */
   shift(): A {
     const head = this.head

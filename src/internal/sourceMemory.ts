@@ -5,6 +5,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { Claim, DeadLetter, Depth, HerdSource, MemoryOptions, NewUnit, Settlement } from "../HerdSource.ts"
 import { readNow } from "./check.ts"
+import { Fifo } from "./fifo.ts"
 import { Heap } from "./heap.ts"
 import { Round } from "./round.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
@@ -48,8 +49,10 @@ class MemoryQueue {
   private readonly delayed = new Heap<Kept>(dueBefore)
   private readonly held = new Set<Kept>()
   private readonly dead = new Set<Kept>()
-  /** Those that are done, in that order: when that was, and by which claim. */
-  private readonly done = new Map<string, { readonly at: number; readonly owner: Owner; readonly token: string }>()
+  /** Units that are done, and by which claim. */
+  private readonly done = new Map<string, { readonly owner: Owner; readonly token: string }>()
+  /** The same in that order. To look for the first of a Map, whose first were deleted, takes longer the more these were. */
+  private readonly ages = new Fifo<{ readonly id: string; readonly at: number }>()
   private readonly retention: number
   /** As those say who opened it last. */
   maxCrashes = Infinity
@@ -116,7 +119,8 @@ class MemoryQueue {
     switch (settlement._tag) {
       case "Ack":
         this.units.delete(id)
-        this.done.set(id, { at: now, owner, token })
+        this.done.set(id, { owner, token })
+        this.ages.push({ id, at: now })
         break
       case "Retry":
         kept.firstFailureAt = settlement.firstFailureAt
@@ -227,9 +231,13 @@ class MemoryQueue {
       if (kept.crashes >= this.maxCrashes) this.bury(kept, crashText, now)
       else this.enter(kept)
     }
-    for (const [id, { at }] of this.done) {
-      if (at + this.retention > now) break
-      this.done.delete(id)
+    for (
+      let first = this.ages.peek();
+      first !== undefined && first.at + this.retention <= now;
+      first = this.ages.peek()
+    ) {
+      this.ages.shift()
+      this.done.delete(first.id)
     }
   }
 

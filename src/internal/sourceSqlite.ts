@@ -19,6 +19,7 @@ import type {
 } from "../HerdSource.ts"
 import type { Options } from "../HerdSourceSqlite.ts"
 import { readNow } from "./check.ts"
+import { nextTurn } from "./nextTurn.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
 import { Round } from "./round.ts"
 import { listOptions, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
@@ -28,6 +29,12 @@ import { statements, tables, VERSION } from "./sqliteStatements.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
 const TIDY = 1_000
+
+/** How many units change their state at a time: nobody else writes, and the event loop stands still, meanwhile. */
+const STEP = 1_000
+
+/** How many units are deleted at a time: as many as that takes about so many milliseconds for. */
+const STEPS = { fewest: 100, most: 10_000, millis: 10 }
 
 interface Row {
   /** As a text, since it may be beyond what a number tells from the next one. */
@@ -152,13 +159,13 @@ class SqliteSource {
     (now) => this.latest = Math.max(now, this.latest)
   )
 
-  /** Units that are done have been kept for long enough. */
-  forget(herd: string, now: number): Effect.Effect<void, SourceError> {
+  /** Since before this time units that are done are forgotten. */
+  forgottenBefore(now: number): number {
+    return now - Duration.toMillis(this.retention)
+  }
+
+  get forgets(): boolean {
     return Duration.isFinite(this.retention)
-      ? Effect.asVoid(
-        this.write("forget units that are done", statements.forget, [herd, now - Duration.toMillis(this.retention)])
-      )
-      : Effect.void
   }
 }
 
@@ -263,12 +270,12 @@ class SqliteQueue implements Queue {
     return Effect.gen(this, function*() {
       if (now >= this.nextDue) {
         this.nextDue = now + Duration.toMillis(this.source.pollInterval)
-        yield* this.write("claim", statements.due, [this.herd, now])
+        const due = yield* this.write("claim", statements.due, [this.herd, now, STEP])
+        if (due.length === STEP) this.nextDue = now
       }
       if (now >= this.nextTidy) {
         this.nextTidy = now + TIDY
         yield* this.recover(now)
-        yield* this.source.forget(this.herd, now)
       }
     })
   }
@@ -294,6 +301,27 @@ class SqliteQueue implements Queue {
         [maxCrashes, now, maxCrashes, crashText, this.herd, JSON.stringify(dead), now, JSON.stringify(crashed)]
       )
     })
+
+  /**
+   * Forgets units that are done and have been kept for long enough, again and again. A step takes some milliseconds, and others
+   * have as long before the next one. What fails is tried again.
+   */
+  readonly forgetting: Effect.Effect<void> = Effect.suspend(() => {
+    if (!this.source.forgets) return Effect.void
+    let step = STEP
+    const forgetSome = Effect.gen(this, function*() {
+      const parameters = [this.herd, this.source.forgottenBefore(yield* this.source.now)]
+      const some = yield* this.read("forget", statements.forgettable, parameters)
+      if (some.length === 0) return TIDY
+      const start = performance.now()
+      yield* this.write("forget", statements.forget, [...parameters, step])
+      const took = performance.now() - start
+      step = Math.round(Math.min(STEPS.most, Math.max(STEPS.fewest, step * Math.min(2, STEPS.millis / took))))
+      return took
+    })
+    const always = Effect.catchAll(forgetSome, ({ message }) => Effect.as(Effect.logDebug(message), TIDY))
+    return Effect.forever(Effect.flatMap(always, (millis) => Effect.sleep(Duration.millis(millis))))
+  })
 
   // ---------------------------------------------------------------------------------------------------- watching
 
@@ -324,14 +352,29 @@ class SqliteQueue implements Queue {
         ))
       }),
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
-      Effect.gen(this, function*() {
-        const now = yield* this.source.now
-        const rows = yield* this.write("redrive", statements.redrive, [now, this.herd, ...which(ids)])
-        this.bell.next()
-        return rows.length
-      }),
+      Effect.flatMap(this.source.now, (now) => this.letters("redrive", [now], ids, now)),
     discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
-      Effect.map(this.write("discard", statements.discard, [this.herd, ...which(ids)]), (rows) => rows.length)
+      Effect.flatMap(this.source.now, (now) => this.letters("discard", [], ids, now))
+  }
+
+  /** Changes dead letters in steps: those that die meanwhile are not among them. */
+  private letters(
+    change: "redrive" | "discard",
+    parameters: ReadonlyArray<unknown>,
+    ids: ReadonlyArray<string> | "all",
+    now: number
+  ): Effect.Effect<number, SourceError> {
+    return Effect.gen(this, function*() {
+      let changed = 0
+      for (let step = STEP; step === STEP;) {
+        const rows = yield* this.write(change, statements[change], [...parameters, this.herd, now, ...which(ids), STEP])
+        step = rows.length
+        changed += step
+        this.bell.next()
+        if (step === STEP) yield* nextTurn
+      }
+      return changed
+    })
   }
 
   readonly fleet = Option.none()
@@ -371,6 +414,7 @@ export const makeSqlite = (
           yield* queue.recover(yield* source.now)
           source.queues.add(queue)
           yield* Effect.addFinalizer(() => Effect.ignoreLogged(queue.close))
+          yield* Effect.forkScoped(Effect.interruptible(queue.forgetting))
           return queue
         })
     }

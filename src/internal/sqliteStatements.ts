@@ -1,8 +1,5 @@
 import { isSetUp } from "./sqliteConnection.ts"
 
-/** How many units that are done and have been kept for long enough are deleted at a time. */
-const DELETED = 1_000
-
 /**
  * The version of the tables.
  *
@@ -62,6 +59,10 @@ export const tables = [
   END`
 ]
 
+/** Dead letters since before a time, some of them. */
+const letters = `SELECT seq FROM gofherd_units
+      WHERE herd = ? AND state = 'dead' AND ended_at <= ? AND (? OR id IN (SELECT value FROM json_each(?))) LIMIT ?`
+
 /**
  * What is asked of them.
  *
@@ -94,7 +95,9 @@ export const statements = {
     WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held' AND ${isSetUp}
     RETURNING CAST(seq AS TEXT) AS seq`,
   ready: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'ready' LIMIT 1`,
-  due: `UPDATE gofherd_units SET state = 'ready' WHERE herd = ? AND state = 'delayed' AND place <= ? AND ${isSetUp}`,
+  due: `UPDATE gofherd_units SET state = 'ready' WHERE seq IN (
+      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'delayed' AND place <= ? ORDER BY place LIMIT ?
+    ) AND ${isSetUp} RETURNING 1 AS value`,
   owners: `SELECT DISTINCT owner FROM gofherd_units WHERE herd = ? AND state = 'held' AND owner <> ?`,
   lapsed:
     `SELECT CAST(seq AS TEXT) AS seq, claims FROM gofherd_units WHERE herd = ? AND state = 'held' AND lease_until <= ?`,
@@ -110,8 +113,9 @@ export const statements = {
     ) AND ${isSetUp}`,
   releaseAll: `UPDATE gofherd_units SET state = 'ready', attempts = attempts - 1, owner = NULL
     WHERE herd = ? AND state = 'held' AND owner = ? AND ${isSetUp}`,
+  forgettable: `SELECT 1 FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? LIMIT 1`,
   forget: `DELETE FROM gofherd_units WHERE seq IN (
-      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? LIMIT ${DELETED}
+      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? ORDER BY ended_at LIMIT ?
     ) AND ${isSetUp}`,
   counts: "SELECT state, units FROM gofherd_counts WHERE herd = ?",
   // The first of each priority, of which there are few, and not all of all of them.
@@ -130,7 +134,6 @@ export const statements = {
   list: `SELECT id, body, priority, attempts, crashes, cause, ended_at FROM gofherd_units
     WHERE herd = ? AND state = 'dead' ORDER BY ended_at DESC, seq DESC LIMIT ? OFFSET ?`,
   redrive: `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) AND ${isSetUp} RETURNING seq`,
-  discard: `DELETE FROM gofherd_units
-    WHERE herd = ? AND state = 'dead' AND (? OR id IN (SELECT value FROM json_each(?))) AND ${isSetUp} RETURNING seq`
+    WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`,
+  discard: `DELETE FROM gofherd_units WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`
 }
