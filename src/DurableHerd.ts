@@ -51,7 +51,10 @@ export interface DurableHerd<in out In> extends Control, Stored {
     bodies: Iterable<In>,
     options?: OfferAllOptions<In>
   ): Effect.Effect<ReadonlyArray<string>, InvalidUnit | SourceError>
-  /** Waits until the source has nothing ready, delayed or held, of all processes. Looks every 100 ms. */
+  /**
+   * Waits until the source has nothing ready, delayed or held, of all processes. Asks it every 100 ms whether there is something, once for all who
+   * wait; with `HerdSource.layerMemory` it sleeps on no timer, so a test on the TestClock need not adjust it.
+   */
   readonly awaitIdle: Effect.Effect<void>
 }
 

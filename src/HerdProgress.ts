@@ -18,6 +18,7 @@ import { Meter, type Progress } from "./internal/progress.ts"
 import { finalLine, finalLog, progressLine, progressLog } from "./internal/progressLine.ts"
 import { type Settings, validate } from "./internal/progressOptions.ts"
 import { show } from "./internal/show.ts"
+import { sleep } from "./internal/sleep.ts"
 import { SteadyTime } from "./internal/steadyTime.ts"
 import { TerminalLine } from "./internal/terminalLine.ts"
 import { reader } from "./internal/total.ts"
@@ -170,5 +171,5 @@ const logLines = <R>(
         (progress) => summary && happened(progress) ? log(finalLog(progress, names)) : Effect.void
       )
     )
-    yield* report.pipe(Effect.delay(interval), Effect.forever, Effect.interruptible, Effect.forkScoped)
+    yield* Effect.zipRight(sleep(interval), report).pipe(Effect.forever, Effect.interruptible, Effect.forkScoped)
   })

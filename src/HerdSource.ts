@@ -198,6 +198,19 @@ export interface Stored {
 }
 
 /**
+ * The changes of a source that knows of each: of one all of whose owners are in this process.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Changes {
+  /** How many there have been. */
+  readonly count: Effect.Effect<number>
+  /** Waits until there have been more than that, or until a delayed unit is due. */
+  after(count: number): Effect.Effect<void>
+}
+
+/**
  * The units of one herd, for one process. No Effect of it may be left half done by an interruption: what it claims, its caller gets.
  *
  * @since 0.1.0
@@ -217,6 +230,13 @@ export interface Queue extends Stored {
   renew(claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError>
   /** Waits until there may be something to claim, be it that a lease has run out. */
   readonly arrival: Effect.Effect<void, SourceError>
+  /**
+   * Whether nothing is ready, delayed or held, of all processes. It should cost the same with any number of units, since a herd asks ten times a
+   * second while somebody waits for that. Without it the herd asks for `depth`.
+   */
+  readonly idle?: Effect.Effect<boolean, SourceError> | undefined
+  /** Where a source has it, a herd waits for changes instead of asking again and again. Default: none. */
+  readonly changes?: Changes | undefined
   /**
    * How many settlings and claims may be under way at once, an integer from 1, the default. With more, a source that is far away hears of
    * some units while gophers work on others; each time it is told of fewer.

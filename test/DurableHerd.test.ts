@@ -5,8 +5,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
+  type Clock,
   Context,
   Deferred,
+  type Duration,
   Effect,
   Exit,
   Fiber,
@@ -572,6 +574,128 @@ describe("a durable herd", () => {
       yield* TestClock.adjust("1 seconds")
       assert.deepStrictEqual(renewed, [["1", "2"], ["2", "3"]])
       yield* stage.finish
+    }))
+
+  it.scoped("awaitIdle of the memory source needs no timer: under the TestClock it returns without an adjustment", () =>
+    Effect.gen(function*() {
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        process: (n) => n % 2 === 0 ? Effect.fail("odd") : Effect.promise(() => Promise.resolve())
+      }).pipe(on(yield* memory))
+      yield* herd.offerAll(Array.from({ length: 3_000 }, (_, n) => n))
+      yield* herd.awaitIdle
+      assert.deepStrictEqual((yield* herd.state).succeeded, 1_500)
+      yield* herd.offer(1)
+      yield* Effect.all([herd.awaitIdle, herd.awaitIdle], { concurrency: "unbounded" })
+      assert.strictEqual((yield* herd.state).succeeded, 1_501)
+    }))
+
+  it.scoped("sleeps on no timer while the memory source has nothing ready, delayed or held, whoever waits", () =>
+    Effect.gen(function*() {
+      const slept: Array<Duration.Duration> = []
+      const clock = yield* Effect.clock
+      const counting: Clock.Clock = Object.create(clock, {
+        sleep: {
+          value: (duration: Duration.Duration) =>
+            Effect.suspend(() => {
+              slept.push(duration)
+              return clock.sleep(duration)
+            })
+        }
+      })
+      yield* Effect.gen(function*() {
+        const stage = makeStage()
+        const herd = yield* DurableHerd.make({ ...numbers, process: stage.process, size: 2 })
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(slept, [])
+        yield* herd.offer(1)
+        yield* turns
+        const waiting = yield* Effect.fork(herd.awaitIdle)
+        yield* turns
+        yield* stage.finish
+        yield* Fiber.join(waiting)
+        // What was begun meanwhile ends: a third of the lease, a look for the metrics.
+        yield* TestClock.adjust("1 minute")
+        slept.length = 0
+        yield* TestClock.adjust("1 hour")
+        assert.deepStrictEqual(slept, [])
+      }).pipe(on(yield* memory), Effect.withClock(counting))
+    }))
+
+  it.scoped("shows in the metrics what comes and goes in the memory source, within 5 s, also when a unit falls due", () =>
+    Effect.gen(function*() {
+      const ready = Metric.value(HerdSourceMetrics.sourceUnits.pipe(
+        Metric.tagged("herd", "shown"),
+        Metric.tagged("state", "ready")
+      ))
+      const herd = yield* DurableHerd.make({ ...numbers, name: "shown", process: () => Effect.void, size: 0 }).pipe(
+        on(yield* memory)
+      )
+      yield* TestClock.adjust("1 hour")
+      yield* herd.offer(1)
+      yield* herd.offer(2, { delay: "1 hour" })
+      yield* Effect.zipRight(TestClock.adjust("5 seconds"), turns)
+      assert.strictEqual((yield* ready).value, 1)
+      yield* herd.resize(1)
+      yield* turns
+      yield* Effect.zipRight(TestClock.adjust("5 seconds"), turns)
+      assert.strictEqual((yield* ready).value, 0)
+      yield* herd.resize(0)
+      yield* Effect.zipRight(TestClock.adjust("1 hour"), turns)
+      yield* Effect.zipRight(TestClock.adjust("5 seconds"), turns)
+      assert.strictEqual((yield* ready).value, 1)
+    }))
+
+  it.scoped("asks a source once for all who wait for it to be idle, and asks again for those who came meanwhile", () =>
+    Effect.gen(function*() {
+      let asked = 0
+      let idle = false
+      const gates: Array<Deferred.Deferred<void>> = []
+      const source = altered(yield* memory, () => ({
+        changes: undefined,
+        depth: Effect.die("a count of all units"),
+        idle: Effect.gen(function*() {
+          asked++
+          const answer = idle
+          const gate = yield* Deferred.make<void>()
+          gates.push(gate)
+          yield* Deferred.await(gate)
+          return answer
+        })
+      }))
+      const open = Effect.suspend(() =>
+        Effect.zipRight(Deferred.succeed(gates[asked - 1] ?? gates[0]!, undefined), turns)
+      )
+      const herd = yield* DurableHerd.make({ ...numbers, name: "asked", process: () => Effect.void }).pipe(
+        on(source),
+        makeLogs(LogLevel.None).collect
+      )
+      const first = yield* Effect.fork(herd.awaitIdle)
+      yield* turns
+      const others = yield* Effect.fork(Effect.all([herd.awaitIdle, herd.awaitIdle], { concurrency: "unbounded" }))
+      const leaving = yield* Effect.fork(herd.awaitIdle)
+      yield* turns
+      assert.strictEqual(asked, 1)
+      yield* open
+      assert.strictEqual(asked, 2)
+      yield* open
+      assert.strictEqual(asked, 2)
+      idle = true
+      yield* Effect.zipRight(TestClock.adjust("100 millis"), turns)
+      assert.strictEqual(asked, 3)
+      const late = yield* Effect.fork(herd.awaitIdle)
+      yield* turns
+      yield* Fiber.interrupt(leaving)
+      yield* open
+      yield* Fiber.join(first)
+      yield* Fiber.join(others)
+      assert.isNull(late.unsafePoll())
+      assert.strictEqual(asked, 4)
+      yield* open
+      yield* Fiber.join(late)
+      // Nobody waits, so nobody asks.
+      yield* Effect.zipRight(TestClock.adjust("1 second"), turns)
+      assert.strictEqual(asked, 4)
     }))
 
   it.scoped("settles what has ended in a turn at once, and claims as many in the same step", () =>

@@ -93,6 +93,8 @@ export interface Engine {
    * they have `lock` from now on, and are to be buried with it. Those that are spared have not, whatever their locks.
    */
   recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
+  /** Is nothing ready, delayed or held? */
+  readonly idle: () => Promise<boolean>
   /** By the server's time. */
   readonly depth: () => Promise<Depth>
   /** Deletes jobs that were completed so many milliseconds ago, or before, up to so many. How many it were. */

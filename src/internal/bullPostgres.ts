@@ -233,6 +233,11 @@ class PostgresEngine implements Engine {
     return rows.filter(({ doomed }) => doomed).map(({ id }) => id)
   }
 
+  readonly idle = async (): Promise<boolean> => {
+    const [row] = await this.run<{ readonly idle: boolean }>("idle")
+    return row?.idle === true
+  }
+
   readonly depth = async (): Promise<Depth> => {
     const [row] = await this.run<Readonly<Record<Counted | "oldest", string | null>>>("depth", [
       this.time.now,

@@ -146,6 +146,12 @@ export const statements = {
     FROM recovered`,
   remember: `UPDATE job SET progress = $4::jsonb
     WHERE queue = $1 AND id = $2 AND lock_token = $3 AND state::text = 'active'`,
+  // Each by an index of its own.
+  idle: `SELECT NOT (
+      EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'active')
+      OR EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'waiting')
+      OR EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'delayed')
+    ) AS idle`,
   // The first of each priority, up to 100; of each kind up to $3 rows.
   depth: `WITH RECURSIVE head AS (
       (SELECT priority, progress, opts, added_at_ms FROM job WHERE queue = $1 AND state = 'waiting' ORDER BY priority, seq LIMIT 1)

@@ -227,6 +227,8 @@ class RedisEngine implements Engine {
     return texts(await this.run("recover", [maxCrashes, lock, this.options.lease, ...spared.map(({ id }) => id)]))
   }
 
+  readonly idle = async (): Promise<boolean> => await this.run("idle", []) === 0
+
   readonly depth = async (): Promise<Depth> => {
     const [ready = 0, delayed = 0, held = 0, dead = 0, oldestAt = -1] = texts(await this.run("depth", [this.time.now]))
       .map(Number)

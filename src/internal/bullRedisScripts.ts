@@ -102,6 +102,14 @@ return {
 `
 
 /**
+ * How many kinds of units there are that are ready, delayed or held.
+ */
+const idle =
+  `${start}return call('EXISTS', prefix .. 'wait', prefix .. 'paused', prefix .. 'prioritized', prefix .. 'delayed',
+  prefix .. 'active')
+`
+
+/**
  * `now`: how many are ready, delayed, held and dead, and since when the oldest is ready. It looks at the first one of each priority, up to 100.
  */
 const depth = `${start}${places}
@@ -360,6 +368,7 @@ return {time[1], time[2], answered}
  */
 export const scripts = {
   look,
+  idle,
   depth,
   step,
   release,

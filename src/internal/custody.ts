@@ -2,6 +2,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Either from "effect/Either"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as LogLevel from "effect/LogLevel"
@@ -16,6 +17,7 @@ import { Job } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { Failure } from "./replay.ts"
+import { sleep } from "./sleep.ts"
 import { SourceTally } from "./sourceTally.ts"
 import { causeText } from "./sourceText.ts"
 import { Trouble } from "./trouble.ts"
@@ -80,6 +82,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
 
   /** The same for the one that listens, or there is nothing left to listen for. */
   private readonly sated = new Condition(() => this.stirred.holds() || this.wanted <= 0)
+
+  /** There are leases to renew. */
+  private readonly holding = new Condition(() => this.over || this.held.size > 0)
 
   /** It is over, and the source has heard of all. */
   private readonly finished = new Condition(() => this.over && this.unheard.length === 0)
@@ -268,6 +273,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         job.schedule = new Failure(attempt, firstFailureAt)
         const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined }
         this.held.set(job, held)
+        this.holding.check()
         // It may have closed meanwhile.
         if (!this.herd.enter(job)) this.conclude(held, { _tag: "Release", claim })
       },
@@ -300,10 +306,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly beat: Effect.Effect<void> = Effect.suspend(() => {
     const claims = Array.from(this.held.values(), ({ claim }) => claim)
     const third = Duration.times(this.lease, 1 / 3)
-    if (claims.length === 0) return Effect.sleep(third)
+    if (claims.length === 0) return Effect.zipRight(this.holding.await, sleep(third))
     return Effect.matchEffect(this.trouble.ask(this.queue.renew(claims)), {
-      onSuccess: (lost) => Effect.zipRight(this.lose(lost), Effect.sleep(third)),
-      onFailure: (error) => Effect.raceFirst(this.failed(error), Effect.sleep(third))
+      onSuccess: (lost) => Effect.zipRight(this.lose(lost), sleep(third)),
+      onFailure: (error) => Effect.raceFirst(this.failed(error), sleep(third))
     })
   })
 
@@ -319,16 +325,16 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     }, { discard: true })
   }
 
-  /** For the metrics. */
-  private readonly look: Effect.Effect<void> = Effect.suspend(() =>
-    Effect.zipRight(
-      Effect.matchEffect(this.trouble.ask(this.queue.depth), {
-        onSuccess: (depth) => Effect.sync(() => this.tally.show(depth, this.clock.unsafeCurrentTimeMillis())),
-        onFailure: (error) => this.failed(error)
-      }),
-      Effect.sleep(LOOK)
-    )
-  )
+  /** For the metrics. A source that tells of its changes is asked after one, unless a unit is ready and its wait grows. */
+  private readonly look: Effect.Effect<void> = Effect.gen(this, function*() {
+    const { changes } = this.queue
+    const seen = changes === undefined ? 0 : yield* changes.count
+    const told = yield* Effect.either(this.trouble.ask(this.queue.depth))
+    if (Either.isLeft(told)) yield* this.failed(told.left)
+    else this.tally.show(told.right, this.clock.unsafeCurrentTimeMillis())
+    if (changes !== undefined && Either.isRight(told) && told.right.ready === 0) yield* changes.after(seen)
+    yield* Effect.sleep(LOOK)
+  })
 
   private reportLost({ attempt, id }: Claim): Effect.Effect<void> {
     this.tally.leaseLost()

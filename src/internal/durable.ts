@@ -2,7 +2,6 @@ import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import * as Schedule from "effect/Schedule"
 import type * as Scope from "effect/Scope"
 import type { DurableHerd, OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
 import type { SourceError } from "../HerdError.ts"
@@ -13,14 +12,12 @@ import { Custody } from "./custody.ts"
 import type { Entry, Settings } from "./durableOptions.ts"
 import { checkId, offerAllOptions, offerOptions, validate } from "./durableOptions.ts"
 import { makeWith, publicControlOf } from "./herd.ts"
+import { Idleness } from "./idleness.ts"
 import { isCount } from "./options.ts"
 import { makeUnitIds } from "./unitIds.ts"
 
 /** How many units are offered to the source at a time. */
 const BATCH = 1_000
-
-/** How often it is looked whether the source has nothing to do. */
-const LOOK = "100 millis"
 
 /** How units get from a herd's users to its source. */
 class Offers<In> {
@@ -101,18 +98,11 @@ const start = <In, Out, E, R>(
     const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
     const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
     const { offer, offerAll } = new Offers({ herd: name, queue, encode, newId })
-    // What the source fails to tell it is asked for again.
-    const isIdle = Effect.match(queue.depth, {
-      onFailure: () => false,
-      onSuccess: ({ delayed, held, ready }) => ready + delayed + held === 0
-    })
+    const idleness = new Idleness(queue)
     return {
       ...publicControlOf(herd),
       // Its own gophers hear of it a moment later than the source.
-      awaitIdle: Effect.zipRight(
-        Effect.repeat(isIdle, { until: (idle) => idle, schedule: Schedule.spaced(LOOK) }),
-        herd.awaitIdle
-      ),
+      awaitIdle: Effect.zipRight(idleness.await, herd.awaitIdle),
       offer,
       offerAll,
       depth: queue.depth,

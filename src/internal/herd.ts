@@ -46,6 +46,7 @@ import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Resources } from "./resources.ts"
 import { cutId, show } from "./show.ts"
+import { inTime } from "./sleep.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
 import { UnreadWatch } from "./unread.ts"
@@ -450,7 +451,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     const { gracePeriod } = this.settings
     if (Duration.toMillis(gracePeriod) === 0) return this.close
     // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
-    const grace = this.grace ??= this.fork(Effect.timeoutOption(this.awaitDrained, gracePeriod))
+    const grace = this.grace ??= this.fork(inTime(this.awaitDrained, gracePeriod))
     return Effect.zipRight(this.close, Fiber.await(grace))
   })
 

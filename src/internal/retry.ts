@@ -1,5 +1,4 @@
 import * as Cause from "effect/Cause"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
 import type * as Fiber from "effect/Fiber"
@@ -9,6 +8,7 @@ import * as ScheduleDecision from "effect/ScheduleDecision"
 import * as ScheduleIntervals from "effect/ScheduleIntervals"
 import { Heap } from "./heap.ts"
 import type { Job } from "./job.ts"
+import { sleep } from "./sleep.ts"
 import { SteadyTime } from "./steadyTime.ts"
 
 /**
@@ -109,7 +109,7 @@ export class Backoffs<In, Out, E> {
     this.wake()
     const fiber = this.fork(Effect.clockWith((clock) =>
       Effect.zipRight(
-        clock.sleep(Duration.millis(until - this.time.read(clock))),
+        sleep(until - this.time.read(clock)),
         Effect.sync(() => this.due(this.time.atLeast(until, clock)))
       )
     ))

@@ -4,7 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
-import { setTimeout as sleep } from "node:timers/promises"
+import { setTimeout as timer } from "node:timers/promises"
 import { SourceError } from "../HerdError.ts"
 import type {
   Claim,
@@ -24,6 +24,7 @@ import { type Engine, type EngineOptions, settledAll } from "./bullEngine.ts"
 import { deadLetter, Held, jobId, newJob, queueName } from "./bullJob.ts"
 import { checkNow } from "./check.ts"
 import { isSize } from "./options.ts"
+import { sleep } from "./sleep.ts"
 import { listOptions } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 
@@ -130,7 +131,7 @@ class BullQueue implements Queue {
     if (this.claims.hasSpare) return Effect.void
     return Effect.flatMap(this.look("wait for", () => this.engine.watch()), ({ claimable, dueIn = Infinity }) => {
       const soon = (millis: number) =>
-        Effect.raceFirst(bell.after(ended), Effect.sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
+        Effect.raceFirst(bell.after(ended), sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
       if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueIn)), this.arrived)
       // There are some, and nobody gets them: others are quicker, or there is a rate limit.
       return this.futile > 1 ? soon(2 ** this.futile) : Effect.void
@@ -170,6 +171,8 @@ class BullQueue implements Queue {
   }
 
   // ---------------------------------------------------------------------------------------------------- watching
+
+  readonly idle: Effect.Effect<boolean, SourceError> = Effect.suspend(() => this.look("look for", this.engine.idle))
 
   /** Times are those of the herd's Clock. */
   readonly depth: Effect.Effect<Depth, SourceError> = Effect.suspend(() =>
@@ -264,7 +267,7 @@ class BullQueue implements Queue {
 
 const within = async (millis: number, done: Promise<unknown>): Promise<void> => {
   const over = new AbortController()
-  await Promise.race([done, sleep(millis, undefined, { signal: over.signal })]).catch(() => {})
+  await Promise.race([done, timer(millis, undefined, { signal: over.signal })]).catch(() => {})
   over.abort()
   // What comes of it later is nobody's business.
   done.catch(() => {})

@@ -3,11 +3,21 @@ import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
-import type { Claim, DeadLetter, Depth, HerdSource, MemoryOptions, NewUnit, Settlement } from "../HerdSource.ts"
+import type {
+  Changes,
+  Claim,
+  DeadLetter,
+  Depth,
+  HerdSource,
+  MemoryOptions,
+  NewUnit,
+  Settlement
+} from "../HerdSource.ts"
 import { readNow } from "./check.ts"
 import { Fifo } from "./fifo.ts"
 import { Heap } from "./heap.ts"
 import { Round } from "./round.ts"
+import { sleep } from "./sleep.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 
@@ -58,6 +68,7 @@ class MemoryQueue {
   maxCrashes = Infinity
   private ever = 0
   private readonly bell = new Round()
+  private readonly changed = new Round()
 
   constructor(retention: number) {
     this.retention = retention
@@ -85,7 +96,7 @@ class MemoryQueue {
       if (unit.runAt !== undefined && unit.runAt > now) this.delay(kept, unit.runAt)
       else this.enter(kept)
     }
-    this.bell.next()
+    this.tell()
   }
 
   claim(max: number, owner: Owner, lease: number, now: number): ReadonlyArray<Claim> {
@@ -103,6 +114,7 @@ class MemoryQueue {
       const { attempts: attempt, firstFailureAt, unit: { body, id, priority } } = kept
       claims.push({ id, body, priority, attempt, firstFailureAt, token: String(kept.claims) })
     }
+    if (claims.length > 0) this.changed.next()
     return claims
   }
 
@@ -135,7 +147,7 @@ class MemoryQueue {
         this.enter(kept)
         break
     }
-    this.bell.next()
+    this.tell()
     return true
   }
 
@@ -153,7 +165,22 @@ class MemoryQueue {
       kept.attempts--
       this.enter(kept)
     }
-    this.bell.next()
+    this.tell()
+  }
+
+  readonly changes: Changes = {
+    count: Effect.sync(() => this.changed.ended),
+    after: (count) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        const told = this.changed.after(count)
+        const due = this.delayed.peek()?.place
+        return due === undefined ? told : Effect.raceFirst(told, sleep(Math.max(0, due - now)))
+      })
+  }
+
+  isIdle(owner: Owner, now: number): boolean {
+    this.tend(now, owner)
+    return this.units.size === this.dead.size
   }
 
   /** Waits until there is something to claim, or it is time to look again. */
@@ -162,7 +189,7 @@ class MemoryQueue {
       const next = this.nextEvent(owner)
       if (this.ready.size > 0 || next <= now) return Effect.void
       const told = this.bell.after(this.bell.ended)
-      return next === Infinity ? told : Effect.raceFirst(told, Effect.sleep(Duration.millis(next - now)))
+      return next === Infinity ? told : Effect.raceFirst(told, sleep(next - now))
     })
   }
 
@@ -196,7 +223,7 @@ class MemoryQueue {
       kept.number = this.ever++
       this.enter(kept)
     }
-    this.bell.next()
+    this.tell()
     return letters.length
   }
 
@@ -206,6 +233,7 @@ class MemoryQueue {
       this.dead.delete(kept)
       this.units.delete(kept.unit.id)
     }
+    this.changed.next()
     return letters.length
   }
 
@@ -230,6 +258,7 @@ class MemoryQueue {
       kept.crashes++
       if (kept.crashes >= this.maxCrashes) this.bury(kept, crashText, now)
       else this.enter(kept)
+      this.changed.next()
     }
     for (
       let first = this.ages.peek();
@@ -256,6 +285,11 @@ class MemoryQueue {
   private ownedBy({ id, token }: Claim, owner: Owner): Kept | undefined {
     const kept = this.units.get(id)
     return kept?.owner === owner && String(kept.claims) === token ? kept : undefined
+  }
+
+  private tell(): void {
+    this.bell.next()
+    this.changed.next()
   }
 
   private enter(kept: Kept): void {
@@ -319,6 +353,8 @@ export const makeMemory = (
             })),
           renew: (claims) => atNow((now) => claims.filter((claim) => !queue.renew(claim, owner, now + until))),
           arrival: queue.arrival(owner),
+          idle: atNow((now) => queue.isIdle(owner, now)),
+          changes: queue.changes,
           depth: atNow((now) => queue.depth(owner, now)),
           dead: {
             list: (options) =>

@@ -22,6 +22,7 @@ import { readNow } from "./check.ts"
 import { nextTurn } from "./nextTurn.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
 import { Round } from "./round.ts"
+import { sleep } from "./sleep.ts"
 import { listOptions, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
@@ -248,7 +249,7 @@ class SqliteQueue implements Queue {
     const { ended } = this.bell
     return Effect.flatMap(this.isReady, (ready) => {
       if (ready) return Effect.void
-      const waiting = Effect.raceFirst(this.bell.after(ended), Effect.sleep(this.source.pollInterval))
+      const waiting = Effect.raceFirst(this.bell.after(ended), sleep(this.source.pollInterval))
       return Effect.zipRight(waiting, this.arrival)
     })
   })
@@ -324,6 +325,10 @@ class SqliteQueue implements Queue {
   })
 
   // ---------------------------------------------------------------------------------------------------- watching
+
+  readonly idle: Effect.Effect<boolean, SourceError> = Effect.suspend(() =>
+    Effect.map(this.read("look for", statements.working, [this.herd]), (rows) => rows.length === 0)
+  )
 
   readonly depth: Effect.Effect<Depth, SourceError> = Effect.gen(this, function*() {
     const rows = yield* this.read<{ readonly state: string; readonly units: number }>("count", statements.counts, [

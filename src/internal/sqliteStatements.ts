@@ -117,6 +117,8 @@ export const statements = {
   forget: `DELETE FROM gofherd_units WHERE seq IN (
       SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'done' AND ended_at <= ? ORDER BY ended_at LIMIT ?
     ) AND ${isSetUp}`,
+  working:
+    `SELECT 1 FROM gofherd_counts WHERE herd = ? AND state IN ('ready', 'delayed', 'held') AND units > 0 LIMIT 1`,
   counts: "SELECT state, units FROM gofherd_counts WHERE herd = ?",
   // The first of each priority, of which there are few, and not all of all of them.
   oldest: `WITH RECURSIVE first (priority, place) AS (

@@ -5,6 +5,7 @@ import * as FiberId from "effect/FiberId"
 import { MessageChannel, type MessagePort, receiveMessageOnPort, type Transferable, Worker } from "node:worker_threads"
 import type { Crash } from "./crash.ts"
 import { nextTurn } from "./nextTurn.ts"
+import { sleep } from "./sleep.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import { entryOf } from "./threadFile.ts"
 import { codedParts, type GopherSettings } from "./threadOptions.ts"
@@ -228,7 +229,7 @@ export class Thread {
 
   private inTime(effect: Effect.Effect<unknown>, otherwise: Effect.Effect<void>): Effect.Effect<void> {
     // Where this thread was busy meanwhile, the answer may be there and has to be heard first.
-    const late = Effect.zipRight(Effect.sleep(this.settings.terminateAfter), nextTurn)
+    const late = Effect.zipRight(sleep(this.settings.terminateAfter), nextTurn)
     const inTime = Effect.raceFirst(
       Effect.interruptible(Effect.as(effect, true)),
       Effect.interruptible(Effect.as(late, false))

@@ -21,6 +21,7 @@ import type { Work } from "../Work.ts"
 import { crashOf } from "./crash.ts"
 import { log } from "./log.ts"
 import { reasonOf } from "./show.ts"
+import { inTime } from "./sleep.ts"
 import { type Answer, type Ended, Thread } from "./thread.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import type { GopherSettings } from "./threadOptions.ts"
@@ -54,12 +55,14 @@ export const threadGopher = <In, Out, E>(
       (thread) => thread.stop
     )
     const ready = (thread: Thread) =>
-      thread.started.pipe(
-        Effect.timeoutFail({
-          duration: settings.startTimeout,
-          onTimeout: () =>
-            new Error(`no call of HerdThread.serve that was ready within ${Duration.format(settings.startTimeout)}`)
-        }),
+      inTime(thread.started, settings.startTimeout).pipe(
+        Effect.flatMap(Option.match({
+          onNone: () =>
+            Effect.fail(
+              new Error(`no call of HerdThread.serve that was ready within ${Duration.format(settings.startTimeout)}`)
+            ),
+          onSome: (started) => Effect.succeed(started)
+        })),
         Effect.mapError(notStarted)
       )
     const thread = yield* starts.withPermits(1)(Effect.tap(start, ready)).pipe(Effect.orDie)

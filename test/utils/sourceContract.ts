@@ -400,6 +400,52 @@ export const sourceContract = ({ blocks = false, name, skipped = false, store }:
         assert.deepStrictEqual(claims.map(({ attempt, id }) => [id, attempt]), [["a", 1], ["b", 1], ["d", 1]])
       }))
 
+    onStore(
+      "is idle with nothing ready, delayed or held by any owner, whatever is done or dead",
+      (store) =>
+        Effect.gen(function*() {
+          const [self, that] = [yield* open(store), yield* open(store)]
+          const idle = Effect.forEach([self, that], ({ queue }) =>
+            queue.idle ?? Effect.map(queue.depth, ({ delayed, held, ready }) =>
+              ready + delayed + held === 0))
+          assert.deepStrictEqual(yield* idle, [true, true])
+          yield* self.queue.offer(units("a", "b"))
+          assert.deepStrictEqual(yield* idle, [false, false])
+          const [a, b] = yield* claimSoon(that.queue, 2)
+          if (a === undefined || b === undefined) {
+            return
+          }
+          assert.deepStrictEqual(yield* idle, [false, false])
+          yield* that.queue.settle([retry(a, Date.now() + 60_000), bury(b)], 0)
+          assert.deepStrictEqual(yield* idle, [false, false])
+          yield* that.queue.dead.discard("all")
+          yield* self.queue.offer(units("c", "d"))
+          const [c, d] = yield* claimSoon(that.queue, 2)
+          if (c === undefined || d === undefined) {
+            return
+          }
+          yield* that.queue.settle([ack(c), bury(d)], 0)
+          assert.deepStrictEqual(yield* idle, [false, false])
+        })
+    )
+
+    onStore(
+      "is idle once the last unit is done or dead, and not any more once one is redriven",
+      (store) =>
+        Effect.gen(function*() {
+          const { queue } = yield* open(store)
+          const idle = queue.idle ?? Effect.succeed(undefined)
+          yield* queue.offer([unit("a", { priority: 5 }), unit("b")])
+          const claims = yield* claimSoon(queue, 2)
+          yield* queue.settle(claims.map((claim) => claim.id === "a" ? ack(claim) : bury(claim)), 0)
+          assert.isTrue(yield* idle)
+          yield* queue.dead.redrive("all")
+          assert.isFalse(yield* idle)
+          yield* queue.settle([ack(yield* claimOne(queue))], 0)
+          assert.isTrue(yield* idle)
+        })
+    )
+
     onStore("tells since when the first unit is ready", (store) =>
       Effect.gen(function*() {
         const { queue } = yield* open(store)
