@@ -100,7 +100,8 @@ export interface Herd<in out In, out Out, out E = never> extends Control {
   trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed>
   /**
    * Enters a unit and waits for its result, which comes here and not to `outcomes`. Interrupting it takes the unit out of
-   * the queue, or interrupts its attempt and waits until that has ended.
+   * the queue, or interrupts its attempt and waits until that has ended. A unit whose caller is interrupted in the instant in which
+   * it comes does not begin.
    *
    * A unit that runs its own herd's `run` holds its gopher meanwhile: with all of them waiting so, none is left to go on.
    */
@@ -208,7 +209,10 @@ export interface ResizeOptions {
  * @category models
  */
 export interface SendAllOptions {
-  /** Higher starts first; within a priority, first in, first out. Any finite number; default 0. */
+  /**
+   * Higher starts first; within a priority, first in, first out. Any finite number; default 0. At a full queue a sender whose
+   * priority is above that of all units that wait gets the next free place, before senders that came earlier.
+   */
   readonly priority?: number | undefined
 }
 

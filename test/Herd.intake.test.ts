@@ -645,6 +645,75 @@ describe("priority (G15)", () => {
       assert.deepStrictEqual(stage.started, [1, 3, 4, 2])
     }))
 
+  const givings = {
+    run: (herd: Herd.Herd<number, number, string>, n: number) => herd.run(n, { priority: 1 }),
+    send: (herd: Herd.Herd<number, number, string>, n: number) => herd.send(n, { priority: 1 }),
+    sendAll: (herd: Herd.Herd<number, number, string>, n: number) => herd.sendAll([n], { priority: 1 })
+  }
+
+  for (const [name, give] of Object.entries(givings)) {
+    it.scoped(`gives the next free place of a full queue to a sender above all that wait, by ${name}`, () =>
+      Effect.gen(function*() {
+        const stage = makeStage()
+        const herd = yield* Herd.make({ process: stage.process, size: 1, outcomes: "discard" })
+        yield* herd.send(0)
+        yield* turns
+        const callers = yield* Effect.forEach(
+          Array.from({ length: 1_100 }, (_, n) => n + 1),
+          (n) => Effect.fork(herd.run(n))
+        )
+        yield* turns
+        assert.strictEqual((yield* herd.state).queued, 1024)
+        const urgent = yield* Effect.forEach([2_001, 2_002], (n) => Effect.fork(give(herd, n)))
+        yield* turns
+        for (const n of [0, 1, 2_001, 2_002]) yield* stage.succeed(n)
+        assert.deepStrictEqual(stage.started, [0, 1, 2_001, 2_002, 2])
+        yield* Fiber.joinAll(urgent)
+        // Among equals senders go on once half of the capacity is free.
+        assert.deepStrictEqual((yield* herd.state).accepted, 1_025 + 2)
+        yield* Fiber.interruptAll(callers)
+      }))
+  }
+
+  it.scoped("lets a unit above all that wait enter at once where there is room, though senders wait", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, capacity: 4, outcomes: "discard" })
+      yield* herd.send(1)
+      yield* turns
+      const sending = yield* Effect.fork(herd.sendAll([2, 3, 4, 5, 6, 7]))
+      yield* turns
+      const above = yield* Effect.fork(herd.send(8, { priority: 2 }))
+      yield* turns
+      for (const n of [1, 2]) yield* stage.succeed(n)
+      yield* Fiber.join(above)
+      assert.deepStrictEqual([(yield* herd.state).queued, (yield* herd.state).accepted], [3, 6])
+      assert.isFalse(yield* herd.trySend(10, { priority: 0 }))
+      assert.isTrue(yield* herd.trySend(11, { priority: 1 }))
+      assert.isFalse(yield* herd.trySend(12, { priority: 2 }))
+      yield* stage.finish
+      yield* Fiber.join(sending)
+      assert.deepStrictEqual(stage.started, [1, 2, 8, 11, 3, 4, 5, 6, 7])
+    }))
+
+  it.scoped("keeps a sender waiting that is not above the next unit", () =>
+    Effect.gen(function*() {
+      const stage = makeStage()
+      const herd = yield* Herd.make({ process: stage.process, capacity: 4, outcomes: "discard" })
+      yield* herd.send(1)
+      yield* turns
+      yield* herd.sendAll([2, 3, 4, 5], { priority: 3 })
+      const below = yield* Effect.fork(herd.send(6, { priority: 2 }))
+      const equal = yield* Effect.fork(herd.send(7, { priority: 3 }))
+      yield* turns
+      yield* stage.succeed(1)
+      assert.strictEqual((yield* herd.state).queued, 3)
+      assert.isFalse(yield* herd.trySend(8, { priority: 3 }))
+      yield* stage.finish
+      yield* Fiber.joinAll([below, equal])
+      assert.deepStrictEqual(stage.started, [1, 2, 3, 4, 5, 7, 6])
+    }))
+
   it.scoped("copes with a priority of its own for each of ten thousand units", () =>
     Effect.gen(function*() {
       const started: Array<number> = []

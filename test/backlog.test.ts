@@ -13,7 +13,8 @@ describe("Backlog", () => {
       retrying: () => retrying,
       places: () => Infinity,
       now: () => now,
-      onWork: () => signals++
+      onWork: () => signals++,
+      soon: (task) => task()
     })
     return { backlog, tick: () => now++, signals: () => signals }
   }

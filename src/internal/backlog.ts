@@ -62,7 +62,7 @@ class Sender<A> {
   readonly turn: number
   /** Called once: with true when all units were accepted, with false when the backlog was closed. */
   readonly resume: (accepted: boolean) => void
-  next = 0
+  entered = 0
   withdrawn = false
 
   constructor(
@@ -75,6 +75,10 @@ class Sender<A> {
     this.priority = priority
     this.turn = turn
     this.resume = resume
+  }
+
+  get next(): A {
+    return this.units[this.entered] as A
   }
 }
 
@@ -95,7 +99,8 @@ const DEAD = 64
  * `Queue.bounded` wakes a suspended sender for each unit that is taken; this one waits until half of the capacity is
  * free and then lets senders fill it up, so that a busy herd suspends a sender once per refill.
  *
- * Suspended senders go first, by priority and then by arrival: while one waits, no other unit enters. With capacity 0
+ * Suspended senders go first, by priority and then by arrival: while one waits, no other unit enters, save one of a higher
+ * priority. With capacity 0
  * nothing is stored and a gopher takes directly from the sender.
  *
  * @internal
@@ -117,6 +122,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   private readonly places: () => number
   private readonly now: () => number
   private readonly onWork: () => void
+  private readonly soon: (task: () => void) => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
   private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
   private top: Lane<Unit<In, Out, E>>
@@ -126,6 +132,10 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   private dead = 0
   /** How many units may enter beyond the capacity. */
   private lent = 0
+  /** Units that callers brought, ever; how many of them have ripened. */
+  private brought = 0
+  private ripe = 0
+  private ripening = false
 
   constructor(options: {
     readonly capacity: number
@@ -140,22 +150,36 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     readonly now: () => number
     /** There is something to take. */
     readonly onWork: () => void
+    /** Runs it once fibers have run that are about to. */
+    readonly soon: (task: () => void) => void
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
     this.places = options.places
     this.now = options.now
     this.onWork = options.onWork
+    this.soon = options.soon
     this.top = this.lane(0)
   }
 
   // ---------------------------------------------------------------------------------------------------- in
 
-  /** How many units may enter now. */
-  get room(): number {
-    return this.closed || this.sendersWaiting > 0
-      ? 0
-      : Math.max(0, this.limit + this.lent - this.waiting - this.retrying())
+  /** How many units of the priority may enter now. */
+  private room(priority: number): number {
+    if (this.closed || (this.sendersWaiting > 0 && !this.goesFirst(priority))) return 0
+    return Math.max(0, this.limit + this.lent - this.waiting - this.retrying())
+  }
+
+  /** While senders wait, only a unit enters that they would not come before. */
+  private goesFirst(priority: number): boolean {
+    return priority > (this.firstSender?.priority ?? -Infinity) && this.overtakes(priority)
+  }
+
+  /** Is the priority above that of the next unit? */
+  private overtakes(priority: number): boolean {
+    if (this.waiting === 0) return true
+    this.head()
+    return priority > this.top.priority
   }
 
   /** With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to take it at once. */
@@ -169,17 +193,16 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   }
 
   offer(unit: Unit<In, Out, E>): boolean {
-    if (this.room === 0) return false
+    if (this.room(priorityOf(unit)) === 0) return false
     this.admit(unit)
-    this.onWork()
+    this.arrived(unit)
     return true
   }
 
   offerAll(units: Iterable<Unit<In, Out, E>>): Chunk.Chunk<Unit<In, Out, E>> {
     const surplus: Array<Unit<In, Out, E>> = []
-    let room = this.room
     for (const unit of units) {
-      if (room-- > 0) this.admit(unit)
+      if (this.room(priorityOf(unit)) > 0) this.admit(unit)
       else surplus.push(unit)
     }
     this.onWork()
@@ -200,11 +223,13 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
       return () => {}
     }
     const sender = new Sender(units, priorityOf(units[0]), this.sendersEver++, resume)
+    const withdraw = () => this.withdraw(sender)
+    for (const unit of units) if (Job.is(unit)) unit.withdraw = withdraw
     this.senders.push(sender)
     this.sendersWaiting++
     this.refill()
-    this.onWork()
-    return () => this.withdraw(sender)
+    this.arrived(units[0])
+    return withdraw
   }
 
   /** A unit that was accepted before comes back at the tail: it is never refused. */
@@ -224,12 +249,16 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     this.onWork()
   }
 
-  /** Suspended senders enter their units, once half of the capacity is free or nothing is left to take. */
+  /**
+   * Suspended senders enter their units, once half of the capacity is free or nothing is left to take. A sender whose priority
+   * is above that of the next unit does not wait for that: it gets the next free place.
+   */
   refill(): void {
     if (this.sendersWaiting === 0) return
     const used = this.waiting + this.retrying()
-    if (used > this.limit >> 1 && this.waiting > 0) return
+    const low = used <= this.limit >> 1 || this.waiting === 0
     for (let room = this.limit - used; room > 0 && this.sendersWaiting > 0; room--) {
+      if (!low && !this.overtakes(this.firstSender?.priority ?? -Infinity)) return
       this.admit(this.nextOfSenders())
     }
   }
@@ -243,12 +272,17 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     this.sendersWaiting = 0
   }
 
+  private get firstSender(): Sender<Unit<In, Out, E>> | undefined {
+    while (this.senders.peek()?.withdrawn === true) this.senders.pop()
+    return this.senders.peek()
+  }
+
   /** Takes a unit from the first sender; only to be called when one waits. */
   private nextOfSenders(): Unit<In, Out, E> {
-    while (this.senders.peek()?.withdrawn === true) this.senders.pop()
-    const sender = this.senders.peek() as Sender<Unit<In, Out, E>>
-    const unit = sender.units[sender.next++] as Unit<In, Out, E>
-    if (sender.next === sender.units.length) {
+    const sender = this.firstSender as Sender<Unit<In, Out, E>>
+    const unit = sender.next
+    if (Job.is(unit)) unit.withdraw = undefined
+    if (++sender.entered === sender.units.length) {
       this.senders.pop()
       this.sendersWaiting--
       sender.resume(true)
@@ -257,10 +291,43 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   }
 
   private withdraw(sender: Sender<Unit<In, Out, E>>): void {
-    if (this.closed || sender.withdrawn || sender.next === sender.units.length) return
+    if (this.closed || sender.withdrawn || sender.entered === sender.units.length) return
     sender.withdrawn = true
     this.sendersWaiting--
     this.senders.prune(this.sendersWaiting, (sender) => !sender.withdrawn)
+  }
+
+  private arrived(unit: Unit<In, Out, E> | undefined): void {
+    if (Job.is(unit) && unit.settle !== undefined) {
+      unit.arrival = ++this.brought
+      this.ripen()
+    }
+    this.onWork()
+  }
+
+  /**
+   * A caller may be interrupted in the instant in which it brings its unit. Effect tells the caller's fiber when that runs next,
+   * and the children of a fiber one step later. The unit is not taken before.
+   */
+  private ripen(): void {
+    if (this.ripening) return
+    this.ripening = true
+    this.soon(() => {
+      const { brought } = this
+      this.soon(() => {
+        this.ripening = false
+        this.ripe = brought
+        if (this.brought > brought) this.ripen()
+        this.onWork()
+      })
+    })
+  }
+
+  /** Somebody may still cancel the next unit before it begins. */
+  private get ripens(): boolean {
+    if (this.brought === this.ripe) return false
+    const unit = this.head()
+    return Job.is(unit) && unit.arrival > this.ripe
   }
 
   private admit(unit: Unit<In, Out, E>): void {
@@ -296,8 +363,9 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
 
   /** How many units could be taken now. */
   get available(): number {
-    if (this.waiting > 0) return this.waiting
-    return this.limit === 0 && this.places() > 0 ? this.sendersWaiting : 0
+    const handsOver = this.waiting === 0 && this.limit === 0 && this.places() > 0
+    const count = handsOver ? this.sendersWaiting : this.waiting
+    return count > 0 && this.ripens ? 0 : count
   }
 
   /** The next unit, after which senders may have room; only to be called when `available > 0`. */
@@ -342,18 +410,23 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
 
   private next(): Unit<In, Out, E> {
     if (this.waiting === 0) return this.handOver()
+    const unit = this.head() as Unit<In, Out, E>
     this.waiting--
+    this.top.items.shift()
+    this.entered = this.top.read
+    return unit
+  }
+
+  /** The unit that is taken next. */
+  private head(): Unit<In, Out, E> | undefined {
+    if (this.waiting === 0) return this.firstSender?.next
     while (true) {
       const lane = this.topLane()
-      const item = lane.items.shift()
-      if (Stamp.is(item)) {
-        lane.read = item.millis
-      } else if (Job.is(item) && item.phase === "settled") {
-        this.dead--
-      } else {
-        this.entered = lane.read
-        return item
-      }
+      const item = lane.items.peek()
+      if (Stamp.is(item)) lane.read = item.millis
+      else if (Job.is(item) && item.phase === "settled") this.dead--
+      else return item
+      lane.items.shift()
     }
   }
 

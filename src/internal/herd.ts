@@ -78,7 +78,7 @@ export interface Kept<In, Out, E> extends Herd<In, Out, E> {
   withdraw(job: Job<In, Out, E>): boolean
   /** A unit that can't be read has failed. */
   refuse(work: Work<unknown>, cause: Cause.Cause<never>): void
-  /** Interrupts a unit, and waits until that is done. */
+  /** Interrupts a unit at once. The result waits until that is done. */
   cancel(job: Job<In, Out, E>): Effect.Effect<void>
 }
 
@@ -204,30 +204,30 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   })
 
   cancel(job: Job<In, Out, E>): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      switch (job.phase) {
-        case "new":
-        case "settled":
-          return Effect.void
-        case "queued":
-          this.backlog.discard(job)
-          break
-        case "retrying":
-          this.attempts.backoffs.discard(job)
-          this.backlog.refill()
-          break
-        case "running": {
-          job.cancelled = true
-          const gopher = job.gopher
-          if (gopher?.fiber === undefined) return Effect.void
-          this.crew.interrupt(gopher)
-          return Fiber.await(gopher.fiber)
-        }
+    switch (job.phase) {
+      case "new":
+        job.withdraw?.()
+        return Effect.void
+      case "settled":
+        return Effect.void
+      case "queued":
+        this.backlog.discard(job)
+        break
+      case "retrying":
+        this.attempts.backoffs.discard(job)
+        this.backlog.refill()
+        break
+      case "running": {
+        job.cancelled = true
+        const gopher = job.gopher
+        if (gopher?.fiber === undefined) return Effect.void
+        this.crew.interrupt(gopher)
+        return Fiber.await(gopher.fiber)
       }
-      this.attempts.interruptWaiting(job)
-      this.crew.signal()
-      return Effect.void
-    })
+    }
+    this.attempts.interruptWaiting(job)
+    this.crew.signal()
+    return Effect.void
   }
 
   // ---------------------------------------------------------------------------------------------------- units of a keeper
@@ -567,12 +567,14 @@ const assemble = <In, Out, E, R>(
 ): Effect.Effect<HerdImpl<In, Out, E, R>> =>
   Effect.gen(function*() {
     const turn = new Turn()
+    const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
       places: () => herd.places,
       now: () => turn.now,
-      onWork: () => herd.signal()
+      onWork: () => herd.signal(),
+      soon: (task) => scheduler.scheduleTask(task, 0)
     })
     const queue = yield* Queue.make<Unit<In, Out, E>>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }

@@ -31,7 +31,7 @@ export interface Host<In, Out, E> {
   readonly turn: Turn
   /** How many units could start at once. */
   freeGophers(): number
-  /** Takes a job that was accepted out of the herd, and waits until that is done. */
+  /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
   cancel(job: Job<In, Out, E>): Effect.Effect<void>
   /** Brings the metrics up to date. */
   flush(): void
@@ -132,13 +132,12 @@ export class Intake<In, Out, E> {
         resume(exit)
       })
       if (backlog.closed) return resume(this.closed(0))
-      const withdraw = Queue.unsafeOffer(queue, job) ? undefined : backlog.wait([job], (accepted) => {
-        if (!accepted) resume(this.closed(0))
-      })
-      return Effect.suspend(() => {
-        withdraw?.()
-        return this.host.cancel(job)
-      })
+      if (!Queue.unsafeOffer(queue, job)) {
+        backlog.wait([job], (accepted) => {
+          if (!accepted) resume(this.closed(0))
+        })
+      }
+      return Effect.suspend(() => this.host.cancel(job))
     })
   }
 

@@ -42,6 +42,10 @@ export class Job<In, Out, E> {
   settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
   /** The sender's span, the parent of the attempts' spans. */
   readonly parent: Tracer.AnySpan | undefined
+  /** Ends its wait for room. */
+  withdraw: (() => void) | undefined = undefined
+  /** Its number among those that callers brought. */
+  arrival = 0
   /** Attempts that ended, and the time they took. */
   attempts = 0
   millis = 0

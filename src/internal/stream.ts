@@ -1,6 +1,7 @@
 import * as Chunk from "effect/Chunk"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Stream from "effect/Stream"
 import type { HerdClosed } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
@@ -17,7 +18,7 @@ interface Host<In, Out, E> {
   readonly jobOf: (body: In, settle: (outcome: Outcome<In, Out, E>) => void) => Job<In, Out, E>
   /** Enters the jobs in order. */
   readonly enter: (jobs: ReadonlyArray<Job<In, Out, E>>) => Effect.Effect<void, HerdClosed>
-  /** Takes a job that was accepted out of the herd, and waits until that is done. */
+  /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
   readonly cancel: (job: Job<In, Out, E>) => Effect.Effect<void>
   readonly turn: Turn
 }
@@ -72,15 +73,22 @@ export const streamThrough = <In, Out, E, E2, R2>(
       ),
       (stop) => Effect.sync(stop)
     )
-    yield* Effect.addFinalizer(() =>
-      Effect.forEach(Array.from(pending), (job) => host.cancel(job), { concurrency: "unbounded", discard: true })
+    // The last first, since it may wait for the room that others leave.
+    const cancel = Effect.suspend(() =>
+      Effect.all(Array.from(pending).toReversed().map(host.cancel), { concurrency: "unbounded", discard: true })
     )
-    yield* Effect.forkScoped(
+    yield* Effect.addFinalizer(() => cancel)
+    const feeding = yield* Effect.forkScoped(
       Effect.onExit(Stream.runForEachChunk(input, feed), (exit) =>
         Effect.sync(() => {
           fed = exit
           endWhenDone()
         }))
     )
+    // Not after the input has ended, which takes its time: units would begin meanwhile.
+    yield* Effect.addFinalizer(() => {
+      feeding.unsafeInterruptAsFork(FiberId.none)
+      return cancel
+    })
     return Stream.repeatEffectChunkOption(outcomes.take)
   }))

@@ -188,7 +188,7 @@ export class Model {
 
   /** Enters what there is room for; the rest waits. */
   private go(sender: Sender): void {
-    while (sender.entered < sender.units.length && this.waiting.length === 0 && this.room > 0) this.enter(sender)
+    while (sender.entered < sender.units.length && this.mayEnter(sender.priority) && this.room > 0) this.enter(sender)
     if (sender.entered === sender.units.length) sender.end = "done"
     else {
       this.waits++
@@ -203,8 +203,22 @@ export class Model {
     this.enqueue(unit)
   }
 
+  /** Those who wait for room come before others, save before those of a higher priority than theirs and than all units. */
+  private mayEnter(priority: number): boolean {
+    const sender = this.firstWaiting
+    return sender === undefined || (priority > sender.priority && this.overtakes(priority))
+  }
+
+  private overtakes(priority: number): boolean {
+    return priority > (this.queue[0]?.priority ?? -Infinity)
+  }
+
+  private get firstWaiting(): Sender | undefined {
+    return first(this.waiting, (self, that) => self.priority > that.priority)
+  }
+
   tryBring(unit: Unit): boolean {
-    if (this.waiting.length > 0) return false
+    if (!this.mayEnter(unit.priority)) return false
     const room = this.config.capacity > 0 ? this.room : Math.min(this.free, this.handOvers) - this.queue.length
     if (room <= 0) return false
     this.accepted++
@@ -222,14 +236,19 @@ export class Model {
     return this.queue.length > 0 && this.queue.length + this.retrying.length > Math.floor(this.config.capacity / 2)
   }
 
-  /** Those who wait go on once half of the capacity is free, or nothing is queued. */
+  /** Those who wait go on once half of the capacity is free, or nothing is queued; those of a higher priority before. */
   private refill(): void {
-    if (this.wellFilled) return
-    while (this.waiting.length > 0 && this.room > 0) this.enterNext()
+    const { wellFilled } = this
+    while (this.room > 0 && this.goesOn(wellFilled)) this.enterNext()
+  }
+
+  private goesOn(wellFilled: boolean): boolean {
+    const sender = this.firstWaiting
+    return sender !== undefined && (!wellFilled || this.overtakes(sender.priority))
   }
 
   private enterNext(): Unit {
-    const sender = first(this.waiting, (self, that) => self.priority > that.priority) as Sender
+    const sender = this.firstWaiting as Sender
     remove(this.waiting, sender)
     const unit = sender.units[sender.entered] as Unit
     this.enter(sender)
@@ -548,7 +567,7 @@ export class Model {
    */
   reconcile(accepted: number): void {
     while (this.accepted < accepted && this.room > 0) {
-      const sender = this.resuming[0] ?? first(this.waiting, (self, that) => self.priority > that.priority)
+      const sender = this.resuming[0] ?? this.firstWaiting
       if (sender === undefined || sender.units.length === 1) return
       this.enter(sender)
       if (sender.entered === sender.units.length) {
@@ -565,7 +584,7 @@ export class Model {
 
   /** Somebody waits for room though he need not. */
   get keepsWaiting(): boolean {
-    return this.waiting.length > 0 && this.room > 0 && !this.wellFilled
+    return this.room > 0 && this.goesOn(this.wellFilled)
   }
 }
 
