@@ -150,7 +150,7 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("gofherd/
   /** The id of the unit. */
   unit: Schema.String,
   part: Schema.Literal("body", "result", "error"),
-  /** What refused it, as text. */
+  /** What refused it, as text, and where the part sits that can't be cloned. */
   reason: Schema.String
 }) {
   override get message(): string {

@@ -55,6 +55,9 @@ export interface WorkerModule<in In, out Out, out E> {
  * buffers and the like arrive as they were, an instance of a class as a plain object, an Error by which a unit fails with its fields. By a Schema it
  * crosses in its encoded form, and what does not match is `InvalidMessage`.
  *
+ * In a failure or a defect that crosses by structured clone, a text takes the place of each part that can't be cloned, such as
+ * `"[a function: it could not be cloned]"`. AggregateErrors keep their `errors`, and Errors that refer to each other do so.
+ *
  * @since 0.1.0
  * @category models
  */

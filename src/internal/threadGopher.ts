@@ -20,9 +20,9 @@ import { InvalidMessage, ThreadCrashed, ThreadNotStarted } from "../HerdError.ts
 import type { Work } from "../Work.ts"
 import { crashOf } from "./crash.ts"
 import { log } from "./log.ts"
-import { reasonOf } from "./show.ts"
 import { inTime } from "./sleep.ts"
 import { type Answer, type Ended, Thread } from "./thread.ts"
+import { whyNot } from "./threadClone.ts"
 import { causeOf, crossed } from "./threadError.ts"
 import type { GopherSettings } from "./threadOptions.ts"
 import type { CrossedCause, FiberContext, Part, ToHerd } from "./threadProtocol.ts"
@@ -123,7 +123,7 @@ class Units<In, Out, E> {
         terminates: this.terminates,
         refuse: (error) => {
           this.contexts.forget()
-          return invalid(work, "body", reasonOf(error))
+          return invalid(work, "body", whyNot(error, body))
         }
       })
     )

@@ -56,8 +56,11 @@ export type Part = typeof PARTS[number]
 /** A failure or a defect. A clone of an Error would lose its fields, and with `_tag` what it is called. */
 export type CrossedError =
   | { readonly isError: false; readonly value: unknown }
+  /** An array in which there are Errors. */
+  | { readonly isError: false; readonly items: ReadonlyArray<CrossedError> }
   | {
     readonly isError: true
+    readonly isDom: boolean
     readonly name: string
     readonly message: string
     readonly stack: string | undefined

@@ -22,8 +22,9 @@ import type { Work } from "../Work.ts"
 import { isObject } from "./check.ts"
 import { nextTurn } from "./nextTurn.ts"
 import { noEffect } from "./noEffect.ts"
-import { reasonOf, show } from "./show.ts"
-import { crossing, crossingCause } from "./threadError.ts"
+import { reasonOf } from "./show.ts"
+import { portable, whyNot } from "./threadClone.ts"
+import { crossable, crossing, crossingCause } from "./threadError.ts"
 import { codedParts, type ServeSettings } from "./threadOptions.ts"
 import { BEGUN, KEY, SERVING } from "./threadProtocol.ts"
 import type {
@@ -117,7 +118,7 @@ class Server<In, Out, E, R> {
 
   private refused(reason: unknown): void {
     const error = crossing(reason)
-    this.tell({ type: "refused", error }, () => ({ type: "refused", error: asText(error) }))
+    this.tell({ type: "refused", error }, () => ({ type: "refused", error: crossable(error) }))
   }
 
   // ---------------------------------------------------------------------------------------------------- units
@@ -179,7 +180,7 @@ class Server<In, Out, E, R> {
     try {
       this.post([seq, value], movable(this.settings.transfer?.(value) ?? []))
     } catch (error) {
-      this.invalid(seq, "result", reasonOf(error))
+      this.invalid(seq, "result", whyNot(error, value))
     }
   }
 
@@ -191,12 +192,17 @@ class Server<In, Out, E, R> {
     this.lastFailed = seq
     const crossed = crossingCause(cause)
     const failed = (failed: Failed) => ({ type: "failed", seq, failed } as const)
-    this.tell(failed({ _tag: "Failure", cause: crossed }), (error) =>
-      failed(
-        crossed.failures.length > 0
-          ? { _tag: "Invalid", part: "error", reason: reasonOf(error) }
-          : { _tag: "Failure", cause: asTexts(crossed) }
-      ))
+    this.tell(failed({ _tag: "Failure", cause: crossed }), (error) => {
+      // By its Schema an error is as the Schema says, or it is none.
+      const refused = crossed.failures.find((failure) => this.settings.coders.error !== undefined || isLost(failure))
+      return refused === undefined
+        ? failed({ _tag: "Failure", cause: crossableCause(crossed) })
+        : failed({
+          _tag: "Invalid",
+          part: "error",
+          reason: whyNot(error, "value" in refused ? refused.value : undefined)
+        })
+    })
   }
 
   private invalid(seq: number, part: Part, reason: string): void {
@@ -230,9 +236,9 @@ class Server<In, Out, E, R> {
     }
     this.tell(log, () => ({
       ...log,
-      message: log.message.map(asText),
-      cause: asTexts(log.cause),
-      annotations: log.annotations.map(([key, value]) => [key, cloneableOf(value)])
+      message: log.message.map(crossable),
+      cause: crossableCause(log.cause),
+      annotations: log.annotations.map(([key, value]) => [key, portable(value).value])
     }))
   })
 }
@@ -251,20 +257,12 @@ class Refused {
 const refusing = <A, R>(part: Part, coded: Effect.Effect<A, string, R>): Effect.Effect<A, Refused, R> =>
   Effect.mapError(coded, (reason) => new Refused(part, reason))
 
-const asText = (error: CrossedError): CrossedError =>
-  error.isError ? { ...error, fields: [] } : { isError: false, value: cloneableOf(error.value) }
+/** Is there nothing of it that can cross? */
+const isLost = (failure: CrossedError): boolean => "value" in failure && portable(failure.value).lost[0] === ""
 
-const cloneableOf = (value: unknown): unknown => {
-  try {
-    return structuredClone(value)
-  } catch {
-    return show(value)
-  }
-}
-
-const asTexts = ({ defects, failures, interrupted }: CrossedCause): CrossedCause => ({
-  failures: failures.map(asText),
-  defects: defects.map(asText),
+const crossableCause = ({ defects, failures, interrupted }: CrossedCause): CrossedCause => ({
+  failures: failures.map(crossable),
+  defects: defects.map(crossable),
   interrupted
 })
 
