@@ -13,6 +13,8 @@
  *   If the server's clock is set, what was delayed before comes earlier or later by as much; on PostgreSQL leases end so, too.
  *   A Schedule that looks at elapsed time (`upTo`) goes by the herd's Clock.
  * - `fleet` is BullMQ's global concurrency.
+ * - Job schedulers, flows, deduplication and `removeOnComplete` of other programs' jobs work as with BullMQ's Worker. A job's own
+ *   `attempts`, `backoff` and `removeOnFail` do not count. docs/bullmq.md has the whole list.
  * - What another program does to the queue (pause it, drain it, limit its rate) does to the herd what it does to BullMQ's workers.
  * - Beside BullMQ's commands there are some of gofherd's own on the same keys and tables, for what would cost units their places or take a command each:
  *   so it goes with BullMQ 6.7, and no other.
@@ -41,7 +43,7 @@ interface Connection {
 }
 
 /**
- * Where Redis is; by default on port 6379 of this machine. `driver` may be any options of ioredis, but for `maxRetriesPerRequest`; each
+ * Where Redis is; by default on port 6379 of this machine. `driver` may be any options of ioredis, but for `maxRetriesPerRequest` and `keyPrefix`; each
  * open herd has two connections.
  *
  * @since 0.1.0

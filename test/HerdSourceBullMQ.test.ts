@@ -33,7 +33,14 @@ interface Times {
 /** A server, and what a test does to it beside what the source does. */
 type Jobs = Pick<
   Queue,
-  "add" | "getJob" | "getJobState" | "getFailedCount" | "setGlobalConcurrency" | "setGlobalRateLimit"
+  | "add"
+  | "getJob"
+  | "getJobState"
+  | "getFailedCount"
+  | "setGlobalConcurrency"
+  | "setGlobalRateLimit"
+  | "upsertJobScheduler"
+  | "removeJobScheduler"
 >
 
 class Place extends Context.Tag("test/Place")<Place, {
@@ -338,6 +345,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const claims = yield* claimed(queue, 1)
         assert.deepStrictEqual(idsOf(claims), ["b"])
         assert.strictEqual((yield* queue.depth).dead, 1)
+        assert.match(first(yield* queue.dead.list()).cause, /expected a process to settle it, got none/)
         assert.strictEqual(yield* Effect.promise(() => jobs.getFailedCount()), 1)
       }))
 
@@ -402,6 +410,54 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.strictEqual(yield* stateOf("flow", "child"), "completed")
         assert.deepStrictEqual(yield* queue.claim(2), [])
         assert.deepStrictEqual(idsOf(yield* claimed(queue, 1)), ["c"])
+      }))
+
+    for (
+      const [kind, repeat] of [["an interval", { every: 200 }], ["a pattern", { pattern: "* * * * * *" }]] as const
+    ) {
+      it.scoped(`keeps a job scheduler going, by ${kind}`, () =>
+        Effect.gen(function*() {
+          const { foreign, source } = yield* Place
+          const name = `scheduler, ${kind}`
+          const jobs = yield* foreign(name)
+          const seen = new Array<string>()
+          yield* DurableHerd.make({
+            name,
+            schema: Schema.Unknown,
+            size: 4,
+            retry: Schedule.recurs(1),
+            process: (body, { attempt, id }) =>
+              Effect.suspend(() => {
+                seen.push(JSON.stringify(body))
+                return attempt === 1 && seen.length === 1 ? Effect.fail(id) : Effect.void
+              })
+          }).pipe(Effect.provide(yield* Layer.build(source())))
+          yield* Effect.promise(() => jobs.upsertJobScheduler("tick", repeat, { name: "tick", data: { tick: true } }))
+          yield* until(() => seen.length >= 4)
+          assert.deepStrictEqual(new Set(seen), new Set(["{\"tick\":true}"]))
+          yield* Effect.promise(() => jobs.removeJobScheduler("tick"))
+          yield* Effect.sleep("300 millis")
+          const before = seen.length
+          yield* Effect.sleep("1300 millis")
+          assert.strictEqual(seen.length, before)
+        }), 20_000)
+    }
+
+    it.scoped("keeps jobs that are done as long as they ask themselves", () =>
+      Effect.gen(function*() {
+        const { foreign, stateOf } = yield* Place
+        const queue = yield* open("own options")
+        const jobs = yield* foreign("own options")
+        yield* Effect.promise(async () => {
+          for (const id of ["a", "b"]) await jobs.add("mail", {}, { jobId: id, removeOnComplete: true })
+          for (const id of ["c", "d"]) await jobs.add("mail", {}, { jobId: id })
+        })
+        const claims = yield* claimed(queue, 4)
+        assert.deepStrictEqual(idsOf(claims), ["a", "b", "c", "d"])
+        yield* queue.settle(claims.slice(0, 3).map((claim) => ({ _tag: "Ack", claim })), 2)
+        yield* queue.settle(claims.slice(3).map((claim) => ({ _tag: "Ack", claim })), 1)
+        const states = yield* Effect.forEach(["a", "b", "c", "d"], (id) => stateOf("own options", id))
+        assert.deepStrictEqual(states, ["unknown", "unknown", "completed", "completed"])
       }))
 
     it.scoped("settles and claims thousands in a step", () =>
@@ -900,6 +956,17 @@ describe("HerdSourceBullMQ", () => {
     new Wrong({
       expected: /expected prefix to be a string that is not empty, got ""/,
       build: () => HerdSourceBullMQ.layer({ prefix: "" })
+    }),
+    new Wrong({
+      expected:
+        /expected connection.driver.keyPrefix to be absent, since option prefix is there for that .*, got "app:"/,
+      build: () => HerdSourceBullMQ.layer({ connection: { driver: { keyPrefix: "app:" } } })
+    }),
+    new Wrong({
+      expected:
+        /expected keyPrefix in connection.url to be absent, since option prefix is there for that .*, got "app:"/,
+      build: () =>
+        HerdSourceBullMQ.layer({ connection: { url: Redacted.make("redis://localhost?db=1&keyPrefix=app:") } })
     }),
     new Wrong({
       expected: /expected connection.port to be an integer from 0 to 65535, got 70000/,

@@ -2,8 +2,9 @@ import { randomUUID } from "node:crypto"
 import type { Claim, Settled, Settlement } from "../HerdSource.ts"
 import { type Engine, settledAll } from "./bullEngine.ts"
 import { byPlace, Held, type Next, nextOf } from "./bullJob.ts"
+import { Schedulers } from "./bullSchedulers.ts"
 import { isObject } from "./check.ts"
-import { crashText } from "./sourceText.ts"
+import { show } from "./show.ts"
 
 /** Does BullMQ say that the claim is not one any more? What else fails may be tried again. */
 export const isLost = (error: unknown): boolean =>
@@ -45,10 +46,23 @@ export class Claims {
   /** The tokens of claims settled in a step that failed otherwise: it will be done again. */
   private readonly through = new Set<string>()
 
-  constructor(engine: Engine, lease: number, maxCrashes: number) {
+  private readonly schedulers: Schedulers
+  private readonly warn: (message: string) => void
+
+  constructor(
+    { engine, lease, maxCrashes, queue, warn }: {
+      readonly engine: Engine
+      readonly queue: string
+      readonly lease: number
+      readonly maxCrashes: number
+      readonly warn: (message: string) => void
+    }
+  ) {
     this.engine = engine
     this.lease = lease
     this.maxCrashes = maxCrashes
+    this.schedulers = new Schedulers(queue, engine.backend)
+    this.warn = warn
   }
 
   get all(): ReadonlyArray<Held> {
@@ -98,13 +112,30 @@ export class Claims {
   private async admit(next: Next | undefined, lock: string): Promise<Held | undefined> {
     if (next === undefined) return undefined
     const held = new Held(next.json, next.id, lock, this.nextToken)
-    if (held.isDoomed(this.maxCrashes)) {
+    await this.schedule(held).catch(() => {
+      // Before it is settled it is tried again.
+      held.unscheduled = true
+    })
+    const doom = held.doom(this.maxCrashes)
+    if (doom !== undefined) {
       // If that fails its lock will run out, and somebody else sees to it.
-      await this.bury(held, crashText, false).catch(() => {})
+      await this.bury(held, doom, false).catch(() => {})
       return undefined
     }
     this.held.set(held.claim.token, held)
     return held
+  }
+
+  private async schedule(held: Held): Promise<void> {
+    if (held.json.repeatJobKey === undefined) return
+    const error = await this.schedulers.follow(held)
+    held.unscheduled = false
+    if (error === undefined) return
+    this.warn(
+      `expected job scheduler ${show(held.json.repeatJobKey)} to make its next job, got ${
+        show(error)
+      }: it makes no more`
+    )
   }
 
   // ---------------------------------------------------------------------------------------------------- settling
@@ -138,11 +169,14 @@ export class Claims {
 
   private async conclude(open: ReadonlyArray<Open>, step: Step): Promise<void> {
     if (open.length === 0) return
+    for (const { held } of open) if (held.unscheduled) await this.schedule(held)
     const back = open.filter(({ settlement }) => settlement._tag === "Release")
     // First, so that they may be claimed with the others.
     const released = await settledAll(back.length === 0 ? [] : [this.release(back.map(({ held }) => held), step)])
     // Several in one command, which keeps them. For one and its successor BullMQ has a command, of which PostgreSQL knows the plan.
-    const acked = open.filter(({ settlement }) => settlement._tag === "Ack")
+    const acked = open.filter(({ held, settlement }) =>
+      settlement._tag === "Ack" && held.opts.removeOnComplete === undefined
+    )
     const together = this.engine.step !== undefined && this.engine.keep !== true && (acked.length > 1 || step.max > 1)
     const done = together ? acked : []
     const others = open.filter((one) => !back.includes(one) && !done.includes(one))
@@ -212,7 +246,8 @@ export class Claims {
     const { backend, keep } = this.engine
     switch (settlement._tag) {
       case "Ack":
-        return (await backend.moveToCompleted(held, null, keep, held.lock, fetchNext)).result
+        return (await backend.moveToCompleted(held, null, held.opts.removeOnComplete ?? keep, held.lock, fetchNext))
+          .result
       case "Bury":
         return this.bury(held, settlement.cause, fetchNext)
       case "Retry": {

@@ -150,6 +150,8 @@ export class Held implements MinimalJob<null, null> {
   settling = false
   /** Settling it failed: it is not known whether it was done. */
   doubtful = false
+  /** Its scheduler has not made the job that follows it. */
+  unscheduled = false
   /** When it was claimed or renewed, in milliseconds of a clock that is not set. */
   renewedAt = performance.now()
 
@@ -169,9 +171,10 @@ export class Held implements MinimalJob<null, null> {
     }
   }
 
-  /** Should it not be attempted any more? */
-  isDoomed(maxCrashes: number): boolean {
-    return this.json.stalledCounter >= maxCrashes || this.json.deferredFailure !== undefined
+  /** Why it should not be attempted any more. */
+  doom(maxCrashes: number): string | undefined {
+    const { deferredFailure, stalledCounter } = this.json
+    return stalledCounter >= maxCrashes ? crashText : deferredFailure
   }
 
   get data(): null {

@@ -16,6 +16,10 @@ const isSecret = (value: unknown): boolean =>
 const secretOf = (value: string | Redacted.Redacted | undefined): string | undefined =>
   Redacted.isRedacted(value) ? Redacted.value(value) : value
 
+/** What ioredis takes for options, too. */
+const queryOf = (url = ""): Readonly<Record<string, string>> =>
+  Object.fromEntries(new URLSearchParams(/\?([^#]*)/.exec(url)?.[1] ?? ""))
+
 /** Without what is not given, which a driver would take for given. */
 const given = (options: Readonly<Record<string, unknown>>): Readonly<Record<string, unknown>> =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
@@ -57,6 +61,19 @@ export const redisSettings = (options: Options): Settings => {
     "connection.database",
     "an integer from 0",
     database
+  )
+  checkNow(
+    !isObject(driver) || driver["keyPrefix"] === undefined || driver["keyPrefix"] === "",
+    "connection.driver.keyPrefix",
+    "absent, since option prefix is there for that and BullMQ's keys would be split",
+    driver?.["keyPrefix"]
+  )
+  const { keyPrefix } = queryOf(secretOf(url))
+  checkNow(
+    keyPrefix === undefined || keyPrefix === "",
+    "keyPrefix in connection.url",
+    "absent, since option prefix is there for that and BullMQ's keys would be split",
+    keyPrefix
   )
   const redis = given({ ...driver, ...rest, url: secretOf(url), password: secretOf(password), db: database })
   return { ...timesOf(times), open: (options) => openRedis(redis, prefix, options) }

@@ -27,6 +27,8 @@ interface Row {
   readonly attempts_made: number
   readonly stalled_count: number
   readonly deferred_failure: string | null
+  readonly scheduler_id: string | null
+  readonly name: string
 }
 
 /** What tells the time as well. */
@@ -47,7 +49,7 @@ const lockedOf = (row: Row): Locked => ({
   lock: row.lock_token,
   json: {
     id: row.id,
-    name: "",
+    name: row.name,
     data: JSON.stringify(row.data ?? {}),
     opts: row.opts,
     progress: row.progress ?? 0,
@@ -58,7 +60,8 @@ const lockedOf = (row: Row): Locked => ({
     priority: row.priority,
     failedReason: "",
     returnvalue: "",
-    ...(row.deferred_failure === null ? {} : { deferredFailure: row.deferred_failure })
+    ...(row.deferred_failure === null ? {} : { deferredFailure: row.deferred_failure }),
+    ...(row.scheduler_id === null ? {} : { repeatJobKey: row.scheduler_id })
   }
 })
 

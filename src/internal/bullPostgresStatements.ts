@@ -103,7 +103,8 @@ export const statements = {
       UPDATE job SET state = 'active', lock_token = picked.lock, locked_until_ms = $5::bigint + $6::bigint, processed_at_ms = $5,
         processed_by = NULL, attempts_started = attempts_started + 1
       FROM picked WHERE ${isOf("picked")}
-      RETURNING job.id, lock_token, data, opts, progress, priority, added_at_ms, attempts_made, stalled_count, deferred_failure
+      RETURNING job.id, lock_token, data, opts, progress, priority, added_at_ms, attempts_made, stalled_count, deferred_failure,
+        scheduler_id, name
     ), told AS (
       SELECT publish_event($1, 'completed', jsonb_build_object('jobId', id, 'returnvalue', 'null', 'prev', 'active')) FROM done
       UNION ALL SELECT publish_event($1, 'active', jsonb_build_object('jobId', id, 'prev', 'waiting')) FROM claimed

@@ -223,7 +223,19 @@ return doomed
  *
  * @internal
  */
-export const fields = ["data", "opts", "progress", "priority", "timestamp", "atm", "stc", "defa", "processedOn"]
+export const fields = [
+  "data",
+  "opts",
+  "progress",
+  "priority",
+  "timestamp",
+  "atm",
+  "stc",
+  "defa",
+  "processedOn",
+  "rjk",
+  "name"
+]
 
 /**
  * `now`, the milliseconds of a lock, how many ids, locks and attempts, these by turns, and locks: completes the former, and claims one job with

@@ -23,6 +23,7 @@ import { Claims, isLost } from "./bullClaims.ts"
 import { type Engine, type EngineOptions, settledAll } from "./bullEngine.ts"
 import { deadLetter, Held, jobId, newJob, queueName } from "./bullJob.ts"
 import { checkNow } from "./check.ts"
+import { logOf } from "./log.ts"
 import { isSize } from "./options.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions } from "./sourceOptions.ts"
@@ -56,6 +57,8 @@ class BullQueue implements Queue {
   /** While the server is at one command, it may be sent another. */
   readonly concurrency = 2
   private units = 0
+  private readonly warnings: Array<string> = []
+  private readonly log: (effect: Effect.Effect<void>) => Effect.Effect<void>
   /** How often in a row there was nothing to claim. */
   private futile = 0
 
@@ -63,20 +66,34 @@ class BullQueue implements Queue {
     engine: Engine,
     { lease, maxCrashes }: OpenOptions,
     siblings: ReadonlySet<BullQueue>,
-    { pollInterval, retention }: { readonly pollInterval: Duration.Duration; readonly retention: number }
+    { herd, pollInterval, retention }: {
+      readonly herd: string
+      readonly pollInterval: Duration.Duration
+      readonly retention: number
+    }
   ) {
     this.engine = engine
     this.siblings = siblings
     this.lease = Duration.toMillis(lease)
     this.maxCrashes = maxCrashes
-    this.claims = new Claims(engine, this.lease, maxCrashes)
+    this.claims = new Claims({
+      engine,
+      queue: queueName(herd),
+      lease: this.lease,
+      maxCrashes,
+      warn: (message) => void this.warnings.push(message)
+    })
+    this.log = (effect) => logOf(herd, effect)
     this.pollInterval = pollInterval
     this.retention = retention
   }
 
   /** Begun, it is seen through: what it claims is somebody's. */
   private ask<A>(operation: string, run: () => Promise<A>): Effect.Effect<A, SourceError> {
-    return Effect.uninterruptible(this.look(operation, run))
+    return Effect.uninterruptible(Effect.tap(this.look(operation, run), () => {
+      const warnings = this.warnings.splice(0)
+      return this.log(Effect.forEach(warnings, (message) => Effect.logWarning(message), { discard: true }))
+    }))
   }
 
   private look<A>(operation: string, run: () => Promise<A>): Effect.Effect<A, SourceError> {
@@ -312,7 +329,7 @@ const open = (
     )
     const siblings = queues.get(herd) ?? new Set()
     queues.set(herd, siblings)
-    const queue = new BullQueue(engine, options, siblings, { pollInterval: settings.pollInterval, retention })
+    const queue = new BullQueue(engine, options, siblings, { herd, pollInterval: settings.pollInterval, retention })
     yield* queue.recover
     siblings.add(queue)
     yield* Effect.addFinalizer(() => {
