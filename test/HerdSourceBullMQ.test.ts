@@ -19,6 +19,8 @@ import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
 import { Redis as RedisClient } from "ioredis"
+import { once } from "node:events"
+import { connect, createServer } from "node:net"
 import { Client } from "pg"
 import { pretty } from "./utils/pretty.ts"
 import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
@@ -849,6 +851,41 @@ const postgresDoomed = Effect.scoped(Effect.gen(function*() {
   )
 }))
 
+/** A pooler before PostgreSQL that does not pass the start-up parameter `options`: its port. */
+const bouncer = (url: string, how: "drops" | "refuses") =>
+  Effect.acquireRelease(
+    Effect.promise(async () => {
+      const { port } = new URL(url)
+      const server = createServer((socket) => {
+        socket.on("error", () => {})
+        socket.once("data", (hello) => {
+          if (how === "refuses") {
+            const fields = "SERROR\0C08P01\0Munsupported startup parameter: options\0\0"
+            const head = Buffer.from([0x45, 0, 0, 0, 4 + fields.length])
+            return socket.end(Buffer.concat([head, Buffer.from(fields)]))
+          }
+          const kept = hello.subarray(8).toString().split("\0")
+          const at = kept.indexOf("options")
+          kept.splice(at, 2)
+          const body = Buffer.from(kept.join("\0"))
+          const head = Buffer.from(hello.subarray(0, 8))
+          head.writeInt32BE(8 + body.length)
+          const upstream = connect(Number(port), "127.0.0.1")
+          upstream.on("error", () => socket.destroy())
+          upstream.write(Buffer.concat([head, body]))
+          socket.pipe(upstream).pipe(socket)
+        })
+      })
+      server.listen(0, "127.0.0.1")
+      await once(server, "listening")
+      return server
+    }),
+    (server) => Effect.sync(() => server.close())
+  ).pipe(Effect.map((server) => {
+    const address = server.address()
+    return typeof address === "object" && address !== null ? address.port : 0
+  }))
+
 /** While it hears, and does not answer; its processes, of which PostgreSQL has one for each connection. */
 const halted = <A, E, R>(server: Server, effect: Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
@@ -856,6 +893,99 @@ const halted = <A, E, R>(server: Server, effect: Effect.Effect<A, E, R>) =>
     () => effect,
     () => server.signal("SIGCONT")
   )
+
+if (hasRedis) {
+  layer(redis, { excludeTestServices: true, timeout: "60 seconds" })("HerdSourceBullMQ.layer", (it) => {
+    const opened = (url: string) =>
+      Effect.flatMap(
+        Layer.build(HerdSourceBullMQ.layer({ connection: { url } })),
+        (context) => Context.get(context, HerdSource.HerdSource).open("causes", minute)
+      )
+
+    const caused = Effect.gen(function*() {
+      const server = yield* Redis
+      const client = yield* redisClient(server)
+      const call = (command: string, ...args: ReadonlyArray<string>) =>
+        Effect.promise(() => client.call(command, ...args))
+      return { server, call }
+    })
+
+    const messageOf = <A, E extends { readonly message: string }, R>(effect: Effect.Effect<A, E, R>) =>
+      Effect.map(Effect.flip(effect), ({ message }) => message)
+
+    it.scoped(
+      "names what Redis says: out of memory, a replica, no permission, no password",
+      () =>
+        Effect.gen(function*() {
+          const { call, server: { url } } = yield* caused
+          const queue = yield* opened(url)
+          const offers = messageOf(queue.offer([unit("a"), unit("b")]))
+          yield* call("CONFIG", "SET", "maxmemory", "100000")
+          assert.match(yield* offers, /^expected the BullMQ source to offer units, got OOM /)
+          yield* call("CONFIG", "SET", "maxmemory", "0")
+          yield* call("REPLICAOF", "127.0.0.1", "1")
+          assert.match(yield* offers, /^expected the BullMQ source to offer units, got READONLY /)
+          assert.match(yield* messageOf(queue.claim(1)), /^expected the BullMQ source to claim units, got READONLY /)
+          yield* call("REPLICAOF", "NO", "ONE")
+          yield* call("ACL", "SETUSER", "weak", "on", ">secret", "~*", "+@read", "+info", "+ping")
+          const as = (who: string) => messageOf(opened(url.replace("//", `//${who}@`)))
+          assert.match(yield* as("weak:secret"), /^expected the BullMQ source to open its queue, got NOPERM /)
+          assert.match(yield* as("weak:wrong"), /^expected the BullMQ source to open its queue, got WRONGPASS /)
+          yield* call("CONFIG", "SET", "requirepass", "secret")
+          assert.match(yield* messageOf(opened(url)), /^expected the BullMQ source to open its queue, got NOAUTH /)
+          yield* call("CONFIG", "SET", "requirepass", "")
+          yield* queue.offer([unit("a")])
+        }),
+      20_000
+    )
+
+    it.scoped(
+      "says that a connection was closed, and names no option that a herd does not have",
+      () =>
+        Effect.gen(function*() {
+          const { call, server: { url } } = yield* caused
+          const queue = yield* opened(url)
+          yield* call("CLIENT", "PAUSE", "2000", "WRITE")
+          const offering = yield* Effect.fork(messageOf(queue.offer([unit("a")])))
+          yield* Effect.sleep("100 millis")
+          yield* call("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+          assert.strictEqual(
+            yield* offering,
+            "expected the BullMQ source to offer units, got a connection to Redis that was closed before it answered"
+          )
+          yield* call("CLIENT", "UNPAUSE")
+        }),
+      20_000
+    )
+
+    it.scoped("offers again once scripts are flushed, or were refused for lack of memory", () =>
+      Effect.gen(function*() {
+        const { call, server: { url } } = yield* caused
+        const queue = yield* opened(url)
+        const before = yield* queue.depth
+        const runAt = Date.now() + 3_600_000
+        yield* call("SCRIPT", "FLUSH")
+        yield* call("CONFIG", "SET", "maxmemory", "100000")
+        assert.match(yield* messageOf(queue.offer([unit("one"), unit("two", { runAt })])), /got OOM /)
+        yield* call("CONFIG", "SET", "maxmemory", "0")
+        for (const n of [1, 2, 3]) {
+          yield* queue.offer([unit(`one ${n}`), unit(`two ${n}`, { runAt }), unit(`three ${n}`)])
+          yield* call("SCRIPT", "FLUSH")
+        }
+        const { delayed, ready } = yield* queue.depth
+        assert.deepStrictEqual([ready - before.ready, delayed - before.delayed], [6, 3])
+      }))
+
+    it.scoped("adds no events to a queue on which nothing happens", () =>
+      Effect.gen(function*() {
+        const { call, server: { url } } = yield* caused
+        yield* opened(url)
+        const before = yield* call("XLEN", "bull:causes:events")
+        yield* Effect.sleep("2200 millis")
+        assert.strictEqual(yield* call("XLEN", "bull:causes:events"), before)
+      }))
+  })
+}
 
 if (hasPostgres) {
   layer(postgres, { excludeTestServices: true, timeout: "60 seconds" })("HerdSourceBullMQ.layerPostgres", (it) => {
@@ -876,6 +1006,68 @@ if (hasPostgres) {
         const queue = yield* opening({ migrate: false, schema: "other" })
         assert.deepStrictEqual(idsOf(yield* queue.claim(1)), ["a"])
         assert.strictEqual((yield* Effect.flip(opening({ migrate: false })))._tag, "SourceError")
+      }))
+
+    it.scoped("names what PostgreSQL says, and what to do about it", () =>
+      Effect.gen(function*() {
+        const server = yield* Postgres
+        const client = yield* pgClient(server)
+        const opening = (user: string, options: HerdSourceBullMQ.PostgresOptions = {}) =>
+          Effect.map(
+            Effect.flip(Effect.flatMap(
+              Layer.build(HerdSourceBullMQ.layerPostgres({
+                connection: { url: server.url.replace("postgres@", `${user}@`), ...options.connection }
+              })),
+              (context) => Context.get(context, HerdSource.HerdSource).open("herd", minute)
+            )),
+            ({ message }) => message
+          )
+        yield* Effect.promise(() => client.query("CREATE ROLE weak LOGIN CONNECTION LIMIT 0"))
+        assert.match(
+          yield* opening("weak"),
+          /got too many connections for role "weak": each open herd has up to `max` connections \(10\) and one more$/
+        )
+        assert.match(yield* opening("nobody"), /got role "nobody" does not exist$/)
+        const readOnly = { driver: { options: "-c default_transaction_read_only=on" } }
+        assert.match(
+          yield* opening("postgres", { connection: readOnly }),
+          /read-only transaction: the server, .* read only$/
+        )
+        const nowhere = yield* opening("postgres", { connection: { url: "postgres://localhost:1/none" } })
+        assert.match(nowhere, /got connect ECONNREFUSED/)
+      }))
+
+    it.scoped("says what to do where a pooler drops the search path, or the parameter that sets it", () =>
+      Effect.gen(function*() {
+        const { url } = yield* Postgres
+        const opening = (url: string) =>
+          Effect.map(
+            Effect.flip(Effect.flatMap(
+              Layer.build(HerdSourceBullMQ.layerPostgres({ connection: { url } })),
+              (context) => Context.get(context, HerdSource.HerdSource).open("pooled", minute)
+            )),
+            ({ message }) => message
+          )
+        // As PgBouncer does: it answers without the parameter, or not at all.
+        const bouncing = (how: "drops" | "refuses") =>
+          Effect.map(bouncer(url, how), (port) => url.replace(/:\d+/, `:${port}`))
+        assert.match(
+          yield* opening(yield* bouncing("refuses")),
+          /unsupported startup parameter: options: PgBouncer needs ignore_startup_parameters = options, and the role a search_path/
+        )
+        assert.match(
+          yield* opening(yield* bouncing("drops")),
+          /got "\$user", public as search_path, where expected bullmq: .*ALTER ROLE … SET search_path TO bullmq/
+        )
+        const client = yield* pgClient(yield* Postgres)
+        yield* Effect.promise(() => client.query("ALTER ROLE postgres SET search_path TO bullmq"))
+        const context = yield* Layer.build(
+          HerdSourceBullMQ.layerPostgres({ connection: { url: yield* bouncing("drops") } })
+        )
+        const queue = yield* Context.get(context, HerdSource.HerdSource).open("pooled", minute)
+        yield* queue.offer([unit("a")])
+        assert.deepStrictEqual(idsOf(yield* queue.claim(1)), ["a"])
+        yield* Effect.promise(() => client.query("ALTER ROLE postgres RESET search_path"))
       }))
 
     it.scoped("does a step again of which a part went through", () =>

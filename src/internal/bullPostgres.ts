@@ -12,6 +12,7 @@ import {
 } from "./bullEngine.ts"
 import { type Held, type NewJob, progressText } from "./bullJob.ts"
 import { count, type Counted, statements } from "./bullPostgresStatements.ts"
+import { postgresReason, searchPathError } from "./bullReasons.ts"
 import { timed } from "./bullTimes.ts"
 import { Round } from "./round.ts"
 import { ServerTime } from "./serverTime.ts"
@@ -289,7 +290,7 @@ class PostgresEngine implements Engine {
   }
 
   reason(error: unknown): unknown {
-    return error
+    return postgresReason(error)
   }
 
   close(): Promise<unknown> {
@@ -308,11 +309,16 @@ export const openPostgres = async (
   opened.on("error", () => {})
   try {
     await opened.waitUntilReady()
+    const { rows: [row] } = await opened.pool.query<{ readonly found: boolean; readonly path: string }>(
+      "SELECT to_regclass('job') = to_regclass(format('%I.job', $1::text)) AS found, current_setting('search_path') AS path",
+      [opened.schema]
+    )
+    if (row?.found !== true) throw searchPathError(opened.schema, row?.path)
     const engine = new PostgresEngine(opened, options)
     await engine.askTime()
     return engine
   } catch (error) {
     await opened.close().catch(() => {})
-    throw error
+    throw postgresReason(error)
   }
 }

@@ -13,6 +13,7 @@ import {
   texts
 } from "./bullEngine.ts"
 import { type Held, type NewJob, nextOf, progressText } from "./bullJob.ts"
+import { redisReason } from "./bullReasons.ts"
 import { fields, scripts, timely } from "./bullRedisScripts.ts"
 import { TimedRedisBackend } from "./bullTimes.ts"
 import { Round } from "./round.ts"
@@ -67,11 +68,16 @@ class Line {
     return this.connection.client
   }
 
-  /** It would go on trying for ever. */
+  /** It would go on trying, or waiting for an answer, for ever. */
   opened(): Promise<IRedisClient> {
     return new Promise((resolve, reject) => {
+      const { commandTimeout } = behaviour
+      const late = setTimeout(() => reject(new Error(`no answer within ${commandTimeout / 1_000} s`)), commandTimeout)
       this.connection.once("error", reject)
-      const opened = this.client.finally(() => this.connection.off("error", reject))
+      const opened = this.client.finally(() => {
+        clearTimeout(late)
+        this.connection.off("error", reject)
+      })
       opened.then(resolve, reject)
     })
   }
@@ -128,8 +134,21 @@ class RedisEngine implements Engine {
     return answer
   }
 
-  /** In a transaction, which takes all of them or none. */
   async add(jobs: ReadonlyArray<NewJob>): Promise<void> {
+    try {
+      await this.addAll(jobs)
+    } catch (error) {
+      if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error
+      // ioredis sends a script once for each connection. One that was refused in a transaction, or flushed since, it sends again only as
+      // a command of its own. What is added so is passed over afterwards.
+      const kinds = [jobs.find(isDelayed), jobs.find((job) => !isDelayed(job))]
+      for (const one of kinds) if (one !== undefined) await this.backend.addJob(one.job, one.jobId)
+      await this.addAll(jobs)
+    }
+  }
+
+  /** In a transaction, which takes all of them or none. */
+  private async addAll(jobs: ReadonlyArray<NewJob>): Promise<void> {
     const { options: { queue: queueName }, prefix } = this
     const added = await this.backend.addFlow(
       jobs.map(({ job: jobData, jobId }) => ({ jobData, jobId, parentKeyOpts: {}, prefix, queueName }))
@@ -255,7 +274,7 @@ class RedisEngine implements Engine {
   }
 
   reason(error: unknown): unknown {
-    return this.line.trouble ?? error
+    return redisReason(error, this.line.trouble)
   }
 
   async close(): Promise<void> {
@@ -263,6 +282,8 @@ class RedisEngine implements Engine {
     await Promise.all([this.line.close(), this.reader?.close()])
   }
 }
+
+const isDelayed = ({ job: { delay = 0 } }: NewJob): boolean => delay > 0
 
 const keepOf = (retention: number): boolean | KeepJobs => {
   if (retention === 0) return true
