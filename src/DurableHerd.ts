@@ -67,7 +67,7 @@ export interface OfferAllOptions<in In> {
   readonly id?: ((body: In) => string) | undefined
   /** Higher starts first; within a priority, first in, first out. Any finite number that the source takes; default 0. */
   readonly priority?: number | undefined
-  /** How long until it may start. Default 0. */
+  /** How long until it may start. Finite; 100 years at most, longer ones are taken for that. Default 0. */
   readonly delay?: Duration.DurationInput | undefined
 }
 
@@ -120,7 +120,7 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  * its attempt has ended; so when the process dies at most `size` units run again, those that were at work.
  *
  * - A unit whose attempt fails is retried as `retry` says: the source keeps it until its time has come, and then any process may
- *   have it. The Schedule is begun anew and played forward to the attempt at hand, with the error of now.
+ *   have it. It is 100 years at most, also if the Schedule says more, or never. The Schedule is begun anew and played forward to the attempt at hand, with the error of now.
  * - A unit that the Schedule gives up, that dies of a defect or interrupts itself, and one whose body the schema does not decode, is a dead letter:
  *   kept, with why, until it is redriven or discarded.
  * - A shrink and the closing of the scope, once `gracePeriod` has passed, release units that have not ended; their attempt is not

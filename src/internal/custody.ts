@@ -16,6 +16,7 @@ import type { Kept } from "./herd.ts"
 import { Job } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
+import { bounded } from "./longest.ts"
 import { Failure } from "./replay.ts"
 import { sleep } from "./sleep.ts"
 import { SourceTally } from "./sourceTally.ts"
@@ -121,7 +122,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const { claim } = held
     const now = this.clock.unsafeCurrentTimeMillis()
     const firstFailureAt = claim.firstFailureAt ?? now
-    this.conclude(held, { _tag: "Retry", claim, at: now + delay, firstFailureAt, cause: causeText(cause) })
+    this.conclude(held, { _tag: "Retry", claim, at: now + bounded(delay), firstFailureAt, cause: causeText(cause) })
   }
 
   known(job: Job<In, Out, E>): Effect.Effect<void> {

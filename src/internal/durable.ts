@@ -10,7 +10,7 @@ import type { HerdSource, NewUnit, Queue } from "../HerdSource.ts"
 import { check, checkNow, holds, isIterable, optional } from "./check.ts"
 import { Custody } from "./custody.ts"
 import type { Entry, Settings } from "./durableOptions.ts"
-import { checkId, offerAllOptions, offerOptions, validate } from "./durableOptions.ts"
+import { checkId, offerAllOptions, offerOptions, storableIds, validate } from "./durableOptions.ts"
 import { makeWith, publicControlOf } from "./herd.ts"
 import { Idleness } from "./idleness.ts"
 import { isCount } from "./options.ts"
@@ -109,8 +109,8 @@ const start = <In, Out, E, R>(
       // A source may have made it a class.
       dead: {
         list: (options) => queue.dead.list(options),
-        redrive: (ids) => queue.dead.redrive(ids),
-        discard: (ids) => queue.dead.discard(ids)
+        redrive: (ids) => queue.dead.redrive(storableIds(ids)),
+        discard: (ids) => queue.dead.discard(storableIds(ids))
       },
       fleet: Option.map(queue.fleet, (fleet) => ({ size: fleet.size, resize: (size) => fleet.resize(size) }))
     }

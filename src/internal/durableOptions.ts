@@ -5,6 +5,7 @@ import type { OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
 import type { InvalidOption } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import { check, checkNow, holds, isFunction, optional, read, readNow } from "./check.ts"
+import { bounded, boundedDuration } from "./longest.ts"
 import {
   checkDuration,
   checkDurationNow,
@@ -55,7 +56,7 @@ export const validate = <In, Encoded, Out, E, R, RS, RC>(
     const [decode, encode] = [Schema.decode(json), Schema.encode(json)]
     return {
       herd: { ...herd, retry: herd.retry && resumable(herd.retry) },
-      lease: leased,
+      lease: boundedDuration(leased),
       maxCrashes,
       // Either may throw, as the functions of a transformation do.
       decode: (body) => Effect.suspend(() => decode(body)),
@@ -73,7 +74,7 @@ export interface Entry {
 const entryOf = (priority: unknown = 0, delay: unknown = 0): Entry => {
   checkNow(Number.isFinite(priority), "priority", "a finite number", priority)
   const duration = checkDurationNow("delay", "a finite duration", delay, Duration.isFinite)
-  return { priority: Number(priority), delay: Duration.toMillis(duration) }
+  return { priority: Number(priority), delay: bounded(Duration.toMillis(duration)) }
 }
 
 /**
@@ -101,13 +102,24 @@ export const offerAllOptions = <In>(
   return { ...entryOf(given.priority, given.delay), id: given.id }
 }
 
+/** Neither half a character nor NUL, which not every database takes. */
+const isStorable = (text: string): boolean => !/[\p{Surrogate}\0]/u.test(text)
+
+/**
+ * Those that a unit may have: of the others a database need not hear.
+ *
+ * @internal
+ */
+export const storableIds = (ids: ReadonlyArray<string> | "all"): ReadonlyArray<string> | "all" =>
+  ids === "all" ? ids : ids.filter(isStorable)
+
 /**
  * Is it an id?
  *
  * @internal
  */
 export const checkId = (herd: string, id: unknown): Effect.Effect<string, InvalidUnit> =>
-  typeof id === "string" && id !== "" && id.length <= LONGEST_ID && !/[\p{Surrogate}\0]/u.test(id)
+  typeof id === "string" && id !== "" && id.length <= LONGEST_ID && isStorable(id)
     ? Effect.succeed(id)
     : new InvalidUnit({
       herd,

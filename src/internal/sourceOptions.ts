@@ -1,6 +1,7 @@
 import * as Duration from "effect/Duration"
 import type { ListOptions } from "../HerdSource.ts"
 import { checkNow, readNow } from "./check.ts"
+import { boundedDuration } from "./longest.ts"
 import { checkDurationNow, isCount, isSize } from "./options.ts"
 
 /**
@@ -9,7 +10,7 @@ import { checkDurationNow, isCount, isSize } from "./options.ts"
  * @internal
  */
 export const retentionOf = (retention: unknown = "1 hour"): Duration.Duration =>
-  checkDurationNow("retention", "a duration", retention)
+  boundedDuration(checkDurationNow("retention", "a duration", retention))
 
 /**
  * Which dead letters are listed. Throws `InvalidOption`, for an Effect to make a defect of it.
@@ -29,4 +30,4 @@ export const listOptions = (options: ListOptions = {}): { readonly limit: number
  * @internal
  */
 export const pollIntervalOf = (pollInterval: unknown = "100 millis"): Duration.Duration =>
-  checkDurationNow("pollInterval", "a duration of more than 0", pollInterval, Duration.greaterThan(0))
+  boundedDuration(checkDurationNow("pollInterval", "a duration of more than 0", pollInterval, Duration.greaterThan(0)))

@@ -55,15 +55,15 @@ export const threadGopher = <In, Out, E>(
       (thread) => thread.stop
     )
     const ready = (thread: Thread) =>
-      inTime(thread.started, settings.startTimeout).pipe(
-        Effect.flatMap(Option.match({
-          onNone: () =>
-            Effect.fail(
-              new Error(`no call of HerdThread.serve that was ready within ${Duration.format(settings.startTimeout)}`)
-            ),
+      Effect.flatMap(
+        inTime(Effect.mapError(thread.started, notStarted), settings.startTimeout),
+        Option.match({
+          onNone: () => {
+            const within = Duration.format(settings.startTimeout)
+            return notStarted(new Error(`no call of HerdThread.serve that was ready within ${within}`))
+          },
           onSome: (started) => Effect.succeed(started)
-        })),
-        Effect.mapError(notStarted)
+        })
       )
     const thread = yield* starts.withPermits(1)(Effect.tap(start, ready)).pipe(Effect.orDie)
     yield* Effect.forkScoped(Effect.flatMap(thread.exit, (ended) => idleEnd(thread, ended, settings, gopher)))

@@ -183,6 +183,65 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
         })
     )
 
+    for (const [named, wait] of [["no end", Infinity], ["1e300 ms", 1e300]] as const) {
+      onStore(
+        `keeps a unit whose backoff has ${named} for as long as its store can, and works on others`,
+        (store) =>
+          Effect.gen(function*() {
+            const started: Array<string> = []
+            const { herd } = yield* herdOn(store, {
+              process: (body) => {
+                started.push(body)
+                return body === "bad" ? Effect.fail("no") : Effect.void
+              },
+              size: 2,
+              retry: Schedule.forever.pipe(Schedule.addDelay(() => wait))
+            })
+            yield* herd.offerAll(["bad", "a"])
+            yield* until(Effect.map(herd.depth, ({ delayed }) => delayed === 1))
+            yield* herd.offerAll(["b", "c", "bad"])
+            yield* herd.offer("later", { delay: 1e300 })
+            yield* until(Effect.map(herd.depth, ({ delayed, held, ready }) => delayed === 3 && ready + held === 0))
+            yield* Effect.sleep("300 millis")
+            assert.deepStrictEqual(started.toSorted(), ["a", "b", "bad", "bad", "c"])
+          })
+      )
+    }
+
+    onStore(
+      "takes the longest lease that a duration can say, and keeps a unit's claim by it",
+      (store) =>
+        Effect.gen(function*() {
+          const done: Array<string> = []
+          const { herd } = yield* herdOn(store, { process: (body) => Effect.sync(() => done.push(body)), lease: 1e300 })
+          yield* herd.offer("x")
+          yield* until(() => done.length === 1)
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(yield* herd.dead.list(), [])
+        })
+    )
+
+    onStore(
+      "keeps the cause of a dead letter whatever it is made of, and passes over ids that no unit can have",
+      (store) =>
+        Effect.gen(function*() {
+          const { herd } = yield* herdOn(store, {
+            process: (body) => Effect.fail(`\0 \ud800 ${body} \udc00 ${"🐹".repeat(100_000)}`),
+            size: 4
+          })
+          yield* herd.offerAll(...bodies("a", "b"))
+          yield* until(Effect.map(herd.depth, ({ dead }) => dead === 2))
+          for (const { cause } of yield* herd.dead.list()) {
+            assert.match(cause, /\ufffd \ufffd [ab] \ufffd 🐹/u)
+            assert.isAtMost(cause.length, 4_000)
+          }
+          const ids = ["a\0", "\ud800", "x".repeat(1_000), ""]
+          assert.strictEqual(yield* herd.dead.redrive(ids), 0)
+          assert.strictEqual(yield* herd.dead.discard(ids), 0)
+          assert.strictEqual(yield* herd.dead.discard([...ids, "a", "b"]), 2)
+        })
+    )
+
     onStore("keeps a delay, and where the Schedule was, across a restart", (store) =>
       Effect.gen(function*() {
         const delays: Array<number> = []
