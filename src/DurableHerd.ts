@@ -90,7 +90,12 @@ export interface OfferOptions extends Omit<OfferAllOptions<never>, "id"> {
 export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallback = R> =
   & Omit<CommonOptions<In, Out, E, RRetry, RCallback>, "capacity" | "outcomes">
   & {
-    /** What units are, and how they are written as JSON. Units that are kept have to be read by the program's next version, too. */
+    /**
+     * What units are, and how they are written as JSON. Units that are kept have to be read by the program's next version, too.
+     *
+     * An offer is `InvalidUnit` if JSON would not give the encoded body back: `NaN`, `Infinity`, a Map, `Schema.DateFromSelf`.
+     * Only the encoded side is checked, so no transformation decodes at the offer. `-0` arrives as 0.
+     */
     readonly schema: Schema.Schema<In, Encoded>
     /**
      * How long a claim lasts without renewal. Renewed every third of this. Longer means slower recovery from a dead machine. A unit that blocks

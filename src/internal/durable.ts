@@ -14,6 +14,7 @@ import { checkId, offerAllOptions, offerOptions, storableIds, validate } from ".
 import { makeWith, publicControlOf } from "./herd.ts"
 import { Idleness } from "./idleness.ts"
 import { isCount } from "./options.ts"
+import { cut } from "./show.ts"
 import { makeUnitIds } from "./unitIds.ts"
 
 /** How many units are offered to the source at a time. */
@@ -24,17 +25,20 @@ class Offers<In> {
   private readonly herd: string
   private readonly queue: Queue
   private readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
+  private readonly comesBack: (text: string) => boolean
   private readonly newId: () => string
 
   constructor(options: {
     readonly herd: string
     readonly queue: Queue
     readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
+    readonly comesBack: (text: string) => boolean
     readonly newId: () => string
   }) {
     this.herd = options.herd
     this.queue = options.queue
     this.encode = options.encode
+    this.comesBack = options.comesBack
     this.newId = options.newId
   }
 
@@ -64,9 +68,11 @@ class Offers<In> {
       Effect.matchEffect(this.encode(body), {
         onFailure: ({ message }) => this.refused(message),
         onSuccess: (text: unknown) =>
-          typeof text === "string"
-            ? Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
-            : this.refused("nothing that JSON has a text for")
+          typeof text !== "string"
+            ? this.refused("nothing that JSON has a text for")
+            : !this.comesBack(text)
+            ? this.refused(`${cut(text, 80, "...")}, which it would not decode`)
+            : Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
       }))
   }
 
@@ -87,7 +93,7 @@ export const make = <In, Encoded, Out, E, R, RRetry, RCallback>(
 
 const start = <In, Out, E, R>(
   source: Context.Tag.Service<HerdSource>,
-  { decode, encode, herd: settings, lease, maxCrashes }: Settings<In, Out, E, R>
+  { comesBack, decode, encode, herd: settings, lease, maxCrashes }: Settings<In, Out, E, R>
 ): Effect.Effect<DurableHerd<In>, SourceError, R | Scope.Scope> =>
   Effect.gen(function*() {
     const { name } = settings
@@ -97,7 +103,7 @@ const start = <In, Out, E, R>(
     yield* Effect.orDie(check(optional(isCount)(concurrency), "concurrency", "an integer from 1", concurrency))
     const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
     const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
-    const { offer, offerAll } = new Offers({ herd: name, queue, encode, newId })
+    const { offer, offerAll } = new Offers({ herd: name, queue, encode, comesBack, newId })
     const idleness = new Idleness(queue)
     return {
       ...publicControlOf(herd),

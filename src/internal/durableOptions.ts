@@ -5,6 +5,7 @@ import type { OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
 import type { InvalidOption } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import { check, checkNow, holds, isFunction, optional, read, readNow } from "./check.ts"
+import { comesBack } from "./jsonBody.ts"
 import { bounded, boundedDuration } from "./longest.ts"
 import {
   checkDuration,
@@ -27,6 +28,8 @@ export interface Settings<In, Out, E, R> {
   /** From JSON, and to it; what they fail with is why. */
   readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
   readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
+  /** Would the text of a body be read as one? */
+  readonly comesBack: (text: string) => boolean
 }
 
 /**
@@ -60,7 +63,8 @@ export const validate = <In, Encoded, Out, E, R, RS, RC>(
       maxCrashes,
       // Either may throw, as the functions of a transformation do.
       decode: (body) => Effect.suspend(() => decode(body)),
-      encode: (body) => Effect.suspend(() => encode(body))
+      encode: (body) => Effect.suspend(() => encode(body)),
+      comesBack: comesBack(schema)
     }
   })
 

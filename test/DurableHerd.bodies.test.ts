@@ -1,0 +1,107 @@
+/**
+ * Bodies that JSON does not give back: they are refused as they are offered, and are no dead letters later.
+ */
+import { assert, it } from "@effect/vitest"
+import { DateTime, Duration, Effect, Option, Redacted, Schema } from "effect"
+import * as DurableHerd from "gofherd/DurableHerd"
+import * as HerdSource from "gofherd/HerdSource"
+
+type Body = readonly [name: string, schema: Schema.Schema.AnyNoContext, body: unknown]
+
+const Pair = Schema.Struct({ a: Schema.Number, b: Schema.optional(Schema.Array(Schema.UndefinedOr(Schema.Number))) })
+
+const refused: ReadonlyArray<Body> = [
+  ["NaN", Schema.Number, NaN],
+  ["Infinity", Schema.Number, Infinity],
+  ["NaN in a struct", Pair, { a: NaN }],
+  ["an array with undefined", Pair, { a: 1, b: [1, undefined] }],
+  ["NaN in a union", Schema.Union(Schema.String, Schema.Struct({ n: Schema.Number })), { n: -Infinity }],
+  ["NaN in a record", Schema.Record({ key: Schema.String, value: Schema.Number }), { a: NaN }],
+  ["DateFromSelf", Schema.DateFromSelf, new Date(0)],
+  ["MapFromSelf", Schema.MapFromSelf({ key: Schema.String, value: Schema.Number }), new Map([["a", 1]])],
+  ["SetFromSelf", Schema.SetFromSelf(Schema.Number), new Set([1])],
+  ["OptionFromSelf", Schema.OptionFromSelf(Schema.Number), Option.some(1)],
+  ["URLFromSelf", Schema.URLFromSelf, new URL("http://localhost/")],
+  ["RedactedFromSelf", Schema.RedactedFromSelf(Schema.String), Redacted.make("secret")],
+  ["Uint8ArrayFromSelf", Schema.Uint8ArrayFromSelf, new Uint8Array([1])],
+  ["DateTimeUtcFromSelf", Schema.DateTimeUtcFromSelf, DateTime.unsafeMake(0)],
+  ["DurationFromSelf", Schema.DurationFromSelf, Duration.seconds(1)],
+  ["BigIntFromSelf", Schema.BigIntFromSelf, 5n],
+  ["a key that is a symbol", Schema.Struct({ [Symbol.for("key")]: Schema.Number }), { [Symbol.for("key")]: 1 }]
+]
+
+interface Tree {
+  readonly value: number
+  readonly children: ReadonlyArray<Tree>
+}
+
+const Tree: Schema.Schema<Tree> = Schema.Struct({
+  value: Schema.Number,
+  children: Schema.Array(Schema.suspend(() => Tree))
+})
+
+const accepted: ReadonlyArray<Body> = [
+  ["a number", Schema.Number, 5],
+  ["a struct", Pair, { a: 1, b: [1, 2] }],
+  ["a field that is undefined", Schema.Struct({ a: Schema.UndefinedOr(Schema.String) }), { a: undefined }],
+  ["the text null", Schema.String, "null"],
+  ["null where it may be", Schema.Struct({ a: Schema.NullOr(Schema.Number), b: Schema.String }), {
+    a: null,
+    b: "null"
+  }],
+  ["a Date by its text", Schema.Date, new Date(0)],
+  ["a Map by its entries", Schema.Map({ key: Schema.String, value: Schema.Number }), new Map([["a", 1]])],
+  ["one of a union that survives", Schema.Union(Schema.DateFromSelf, Schema.String), "x"],
+  ["a tree", Tree, { value: 1, children: [{ value: 2, children: [] }] }],
+  ["a BigInt by its text", Schema.BigInt, 5n]
+]
+
+const makeHerd = ([name, schema]: Body, process: (body: unknown) => Effect.Effect<void>) =>
+  DurableHerd.make({ name, schema: schema as Schema.Schema<unknown, unknown>, process }).pipe(
+    Effect.provide(HerdSource.layerMemory())
+  )
+
+for (const body of refused) {
+  it.scopedLive(`${body[0]} is InvalidUnit at the offer, and nothing is given to the source`, () =>
+    Effect.gen(function*() {
+      const herd = yield* makeHerd(body, () => Effect.void)
+      for (const offer of [Effect.asVoid(herd.offer(body[2])), Effect.asVoid(herd.offerAll([body[2]]))]) {
+        const error = yield* Effect.flip(offer)
+        assert.strictEqual(error._tag, "InvalidUnit")
+        assert.match(error.message, /to be one that its schema encodes to JSON, got /)
+        assert.notInclude(error.message, "secret")
+      }
+      assert.deepInclude(yield* herd.depth, { ready: 0, delayed: 0, held: 0, dead: 0 })
+    }))
+}
+
+for (const body of accepted) {
+  it.scopedLive(`${body[0]} arrives as it was`, () =>
+    Effect.gen(function*() {
+      const got: Array<unknown> = []
+      const herd = yield* makeHerd(body, (body) => Effect.sync(() => got.push(body)))
+      yield* herd.offer(body[2])
+      yield* herd.awaitIdle
+      assert.deepStrictEqual(JSON.stringify(got, bigints), JSON.stringify([body[2]], bigints))
+    }))
+}
+
+const bigints = (_: string, value: unknown) => typeof value === "bigint" ? `${value}n` : value
+
+it.scopedLive("an offer runs no decoding of the schema's", () =>
+  Effect.gen(function*() {
+    let decoded = 0
+    const schema = Schema.transform(Schema.DateFromString, Schema.DateFromSelf, {
+      strict: true,
+      decode: (date) => {
+        decoded++
+        return date
+      },
+      encode: (date) => date
+    })
+    const herd = yield* DurableHerd.make({ name: "once", schema, size: 0, process: () => Effect.void }).pipe(
+      Effect.provide(HerdSource.layerMemory())
+    )
+    yield* herd.offer(new Date(0))
+    assert.strictEqual(decoded, 0)
+  }))
