@@ -238,6 +238,11 @@ export interface Queue extends Stored {
   /** Where a source has it, a herd waits for changes instead of asking again and again. Default: none. */
   readonly changes?: Changes | undefined
   /**
+   * The largest body that it can keep, in bytes of JSON as UTF-8. A herd refuses larger ones with `InvalidUnit`. Default: no bound.
+   * An offer has about 4 MB of bodies at most, unless it is a single unit; a claim is bounded likewise.
+   */
+  readonly maxBodyBytes?: number | undefined
+  /**
    * How many settlings and claims may be under way at once, an integer from 1, the default. With more, a source that is far away hears of
    * some units while gophers work on others; each time it is told of fewer.
    */

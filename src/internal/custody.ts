@@ -11,6 +11,7 @@ import type { SourceError } from "../HerdError.ts"
 import { InvalidUnit, LeaseLost } from "../HerdError.ts"
 import type { Claim, Queue, Settled, Settlement } from "../HerdSource.ts"
 import type { Outcome } from "../Outcome.ts"
+import { ClaimWindow } from "./claimWindow.ts"
 import { Condition } from "./condition.ts"
 import type { Kept } from "./herd.ts"
 import { Job } from "./job.ts"
@@ -61,6 +62,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly loops: number
   private readonly tally: SourceTally
   private readonly trouble: Trouble
+  private readonly window = new ClaimWindow()
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
   /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
   private readonly ending = new Set<Job<In, Out, E>>()
@@ -172,7 +174,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     const told = this.unheard.splice(0, Math.ceil(Math.max(this.held.size, this.unheard.length) / this.loops))
     const running = told.filter(isRunning).length
     this.telling += running
-    const wanted = Math.max(0, this.wanted)
+    const wanted = Math.min(this.window.size, Math.max(0, this.wanted))
     if (told.length === 0 && (wanted === 0 || this.exhausted)) return this.rest
     this.asking += wanted
     // There may be a share for the next one.
@@ -185,6 +187,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
       onFailure: (error) => {
         this.telling -= running
         this.asking -= wanted
+        this.window.failed(wanted)
         this.unheard.unshift(...told)
         return this.pause(error)
       },
@@ -193,6 +196,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         this.asking -= wanted - claimed.length
         this.trouble.over()
         this.exhausted = claimed.length < wanted
+        this.window.claimed(claimed)
         return Effect.zipRight(
           this.heard(told, lost),
           Effect.forEach(claimed, (claim) => this.take(claim), { discard: true })

@@ -7,6 +7,7 @@ import type { DurableHerd, OfferAllOptions, OfferOptions, Options } from "../Dur
 import type { SourceError } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import type { HerdSource, NewUnit, Queue } from "../HerdSource.ts"
+import { batches } from "./batches.ts"
 import { check, checkNow, holds, isIterable, optional } from "./check.ts"
 import { Custody } from "./custody.ts"
 import type { Entry, Settings } from "./durableOptions.ts"
@@ -16,9 +17,6 @@ import { Idleness } from "./idleness.ts"
 import { isCount } from "./options.ts"
 import { cut } from "./show.ts"
 import { makeUnitIds } from "./unitIds.ts"
-
-/** How many units are offered to the source at a time. */
-const BATCH = 1_000
 
 /** How units get from a herd's users to its source. */
 class Offers<In> {
@@ -59,7 +57,7 @@ class Offers<In> {
       checkNow(holds(isIterable, bodies), "bodies", "an iterable", bodies)
       const now = yield* Clock.currentTimeMillis
       const units = yield* Effect.forEach(bodies, (body) => this.unit(body, idOf(body), entry, now))
-      for (let from = 0; from < units.length; from += BATCH) yield* this.queue.offer(units.slice(from, from + BATCH))
+      for (const batch of batches(units)) yield* this.queue.offer(batch)
       return units.map(({ id }) => id)
     })
 
@@ -67,17 +65,22 @@ class Offers<In> {
     return Effect.flatMap(checkId(this.herd, id), (id) =>
       Effect.matchEffect(this.encode(body), {
         onFailure: ({ message }) => this.refused(message),
-        onSuccess: (text: unknown) =>
-          typeof text !== "string"
-            ? this.refused("nothing that JSON has a text for")
-            : !this.comesBack(text)
-            ? this.refused(`${cut(text, 80, "...")}, which it would not decode`)
-            : Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
+        onSuccess: (text: unknown) => {
+          if (typeof text !== "string") return this.refused("nothing that JSON has a text for")
+          const { maxBodyBytes = Infinity } = this.queue
+          const bytes = Buffer.byteLength(text)
+          if (bytes > maxBodyBytes) {
+            return this.refused(`${bytes} bytes of it`, `one of at most ${maxBodyBytes} bytes of JSON`)
+          }
+          return this.comesBack(text)
+            ? Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
+            : this.refused(`${cut(text, 80, "...")}, which it would not decode`)
+        }
       }))
   }
 
-  private refused(given: string): InvalidUnit {
-    return new InvalidUnit({ herd: this.herd, part: "body", expected: "one that its schema encodes to JSON", given })
+  private refused(given: string, expected = "one that its schema encodes to JSON"): InvalidUnit {
+    return new InvalidUnit({ herd: this.herd, part: "body", expected, given })
   }
 }
 
@@ -99,8 +102,9 @@ const start = <In, Out, E, R>(
     const { name } = settings
     const clock = yield* Effect.clock
     const queue = yield* source.open(name, { lease, maxCrashes })
-    const { concurrency } = queue
+    const { concurrency, maxBodyBytes } = queue
     yield* Effect.orDie(check(optional(isCount)(concurrency), "concurrency", "an integer from 1", concurrency))
+    yield* Effect.orDie(check(optional(isCount)(maxBodyBytes), "maxBodyBytes", "an integer from 1", maxBodyBytes))
     const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
     const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
     const { offer, offerAll } = new Offers({ herd: name, queue, encode, comesBack, newId })

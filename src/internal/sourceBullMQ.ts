@@ -26,7 +26,7 @@ import { checkNow } from "./check.ts"
 import { logOf } from "./log.ts"
 import { isSize } from "./options.ts"
 import { sleep } from "./sleep.ts"
-import { listOptions } from "./sourceOptions.ts"
+import { listOptions, MAX_BODY_BYTES } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 
 /** Milliseconds: the shortest and the longest between two looks for leases that have run out; otherwise it is a quarter of a lease. */
@@ -56,6 +56,7 @@ class BullQueue implements Queue {
   private readonly siblings: ReadonlySet<BullQueue>
   /** While the server is at one command, it may be sent another. */
   readonly concurrency = 2
+  readonly maxBodyBytes = MAX_BODY_BYTES
   private units = 0
   private readonly warnings: Array<string> = []
   private readonly log: (effect: Effect.Effect<void>) => Effect.Effect<void>

@@ -31,3 +31,11 @@ export const listOptions = (options: ListOptions = {}): { readonly limit: number
  */
 export const pollIntervalOf = (pollInterval: unknown = "100 millis"): Duration.Duration =>
   boundedDuration(checkDurationNow("pollInterval", "a duration of more than 0", pollInterval, Duration.greaterThan(0)))
+
+/**
+ * The largest body that databases keep, in bytes of JSON. Escaped once more in a parameter it is twice as long at most: a string of
+ * JavaScript, a value of SQLite and a `jsonb` of PostgreSQL can be that long.
+ *
+ * @internal
+ */
+export const MAX_BODY_BYTES = 100_000_000

@@ -23,7 +23,7 @@ import { nextTurn } from "./nextTurn.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
 import { Round } from "./round.ts"
 import { sleep } from "./sleep.ts"
-import { listOptions, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
+import { listOptions, MAX_BODY_BYTES, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
@@ -383,6 +383,7 @@ class SqliteQueue implements Queue {
   }
 
   readonly fleet = Option.none()
+  readonly maxBodyBytes = MAX_BODY_BYTES
 
   private read<A extends object = Row>(operation: string, statement: string, parameters: ReadonlyArray<unknown>) {
     return this.source.read<A>(`${operation} units`, statement, parameters)
