@@ -46,6 +46,9 @@ export interface Options {
  * - A temporary view, `gofherd_connection`, marks connections with these settings. libsql's client opens a new connection after each
  *   transaction: the next write of a herd sets it up.
  *
+ * A file that is deleted or replaced while it is open fails every write with a `SourceError` that says so: what went there nobody
+ * would read. A herd then waits for the file to be put back, or is to be started again.
+ *
  * Drivers may give integers as numbers, bigints or strings (`intMode` of libsql, `SqlClient.SafeIntegers`).
  *
  * Options out of their bounds are a defect, `InvalidOption`.

@@ -26,6 +26,7 @@ import { sleep } from "./sleep.ts"
 import { listOptions, MAX_BODY_BYTES, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
+import { SqliteFile } from "./sqliteFile.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
@@ -89,6 +90,7 @@ const settled = (settlement: Settlement): ReadonlyArray<unknown> => {
  */
 class SqliteSource {
   private readonly connection: SqliteConnection
+  private file = new SqliteFile("")
   private readonly retention: Duration.Duration
   readonly pollInterval: Duration.Duration
   /** Those that are open. */
@@ -109,6 +111,11 @@ class SqliteSource {
       yield* this.read(operation, "PRAGMA journal_mode = WAL")
       yield* this.named(operation, this.connection.open)
       for (const table of tables) yield* this.write(operation, table)
+      const databases = yield* Effect.orElseSucceed(
+        this.read<{ readonly name: string; readonly file: string | null }>(operation, "PRAGMA database_list"),
+        () => []
+      )
+      this.file = new SqliteFile(databases.find(({ name }) => name === "main")?.file ?? "")
       const [version] = yield* this.read<{ readonly value: number }>(
         operation,
         "SELECT value FROM gofherd_meta WHERE key = 'version'"
@@ -134,7 +141,17 @@ class SqliteSource {
     parameters: ReadonlyArray<unknown> = [],
     synced = false
   ): Effect.Effect<ReadonlyArray<A>, SourceError> {
-    return this.named(operation, this.connection.write<A>(statement, parameters, synced))
+    const written = this.named(operation, this.connection.write<A>(statement, parameters, synced))
+    const checked = Effect.zipRight(this.check(operation), written)
+    return synced ? Effect.zipLeft(checked, this.check(operation)) : checked
+  }
+
+  /** Is the file still there that is written to? To look takes some microseconds. */
+  private check(operation: string): Effect.Effect<void, SourceError> {
+    return Effect.suspend(() => {
+      const cause = this.file.trouble
+      return cause === undefined ? Effect.void : new SourceError({ source: "SQLite", operation, cause })
+    })
   }
 
   private named<A>(operation: string, run: Effect.Effect<A, unknown>): Effect.Effect<A, SourceError> {
