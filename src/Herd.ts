@@ -278,10 +278,11 @@ export interface CommonOptions<In, Out, E, RRetry, RCallback> {
   /** The largest size that is accepted. An integer from 1; default 10,000. */
   readonly maxSize?: number | undefined
   /**
-   * How many units may wait, queued or for their backoff, before senders suspend. An integer from 0; default 1024. With 0 a
-   * sender hands its unit to a gopher that takes it at once, while fewer than `size` run or wait for their backoff.
+   * How many units may wait, queued or for their backoff, before senders suspend. An integer from 0, or `"unbounded"`;
+   * default 1024. With 0 a sender hands its unit to a gopher that takes it at once, while fewer than `size` run or wait for
+   * their backoff. With `"unbounded"` no sender suspends, and memory is the only limit.
    */
-  readonly capacity?: number | undefined
+  readonly capacity?: number | "unbounded" | undefined
   /**
    * When a unit that failed is attempted again: each unit has a state of its own, as with `Effect.retry`, and waits without
    * holding a gopher. Defects and interruptions are not retried. Default: never.
@@ -301,10 +302,10 @@ export interface CommonOptions<In, Out, E, RRetry, RCallback> {
     | ((outcome: Outcome<NoInfer<In>, NoInfer<Out>, NoInfer<E>>) => Effect.Effect<void, never, RCallback>)
     | undefined
   /**
-   * How many outcomes may be unread before gophers start nothing new; an integer from 1, default 1024. `"discard"` for a
-   * herd whose outcomes nobody reads. Results of `run` and `stream` are not concerned.
+   * How many outcomes may be unread before gophers start nothing new. An integer from 1, or `"unbounded"`; default 1024.
+   * `"discard"` for a herd whose outcomes nobody reads. Results of `run` and `stream` are not concerned.
    */
-  readonly outcomes?: { readonly capacity?: number | undefined } | "discard" | undefined
+  readonly outcomes?: { readonly capacity?: number | "unbounded" | undefined } | "discard" | undefined
   /** How long the closing of the scope lets accepted units finish before it interrupts them. Default 0. */
   readonly gracePeriod?: Duration.DurationInput | undefined
   /** One span, `gofherd.attempt`, per attempt, a child of its sender's span. Default false: it costs more than a small unit. */

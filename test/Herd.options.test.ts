@@ -1,11 +1,12 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Duration, Effect, Exit, Layer, Option, Schedule } from "effect"
+import { Cause, Context, Duration, Effect, Exit, Layer, Option, Schedule, Stream } from "effect"
 import { Herd, HerdError } from "gofherd"
 import { pretty } from "./utils/pretty.ts"
 
 const process = (n: number) => Effect.succeed(n)
 
-const integerFrom0 = "expected capacity to be an integer from 0, got"
+const MOST = 9_007_199_254_740_991
+const integerFrom0 = `expected capacity to be an integer from 0 to ${MOST} or "unbounded", got`
 
 const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: string]> = [
   ...[NaN, -1, 1.5, "3", null, Infinity, 2 ** 53, 3n, {}].map((size) =>
@@ -16,7 +17,7 @@ const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: st
   ...[NaN, 0, -1, 1.5, "3", null, Infinity].map((maxSize) =>
     [{ maxSize }, "expected maxSize to be an integer from 1, got"] as const
   ),
-  ...[NaN, -1, 1.5, "3", null, Infinity].map((capacity) => [{ capacity }, integerFrom0] as const),
+  ...[NaN, -1, 1.5, "3", null, Infinity, 2 ** 53, "Unbounded"].map((capacity) => [{ capacity }, integerFrom0] as const),
   ...["", ".", "..", "\ud800", 7, null, {}].map((name) =>
     [
       { name },
@@ -24,8 +25,11 @@ const bad: ReadonlyArray<readonly [options: Record<string, unknown>, message: st
     ] as const
   ),
   ...["keep", 7].map((outcomes) => [{ outcomes }, "expected outcomes to be \"discard\" or { capacity }, got"] as const),
-  ...[0, -1, 1.5, NaN, "3"].map((capacity) =>
-    [{ outcomes: { capacity } }, "expected outcomes.capacity to be an integer from 1, got"] as const
+  ...[0, -1, 1.5, NaN, "3", Infinity].map((capacity) =>
+    [
+      { outcomes: { capacity } },
+      `expected outcomes.capacity to be an integer from 1 to ${MOST} or "unbounded", got`
+    ] as const
   ),
   ...["soon", "3 fortnights", "-5 millis", "-0.5 seconds", -1n, [0, -1], {}, null].map((gracePeriod) =>
     [{ gracePeriod }, "expected gracePeriod to be a duration, got"] as const
@@ -71,6 +75,18 @@ describe("make", () => {
         assert.include(String(error), message)
       }))
   }
+
+  it.scoped("takes \"unbounded\" for a capacity: no sender suspends, and unread outcomes hold nothing up", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ process, size: 0, capacity: "unbounded", outcomes: { capacity: "unbounded" } })
+      yield* herd.sendAll(Array.from({ length: 5_000 }, (_, n) => n))
+      assert.isTrue(yield* herd.trySend(0))
+      assert.strictEqual((yield* herd.state).queued, 5_001)
+      yield* herd.resize(1)
+      yield* herd.awaitIdle
+      yield* herd.close
+      assert.strictEqual((yield* Stream.runCollect(herd.outcomes)).length, 5_001)
+    }))
 
   it.scoped("says nothing of a gopher where none is given", () =>
     Effect.gen(function*() {

@@ -21,6 +21,8 @@ const callback = (name: string): Place => ({
   refusal: `expected ${name} to be a function, got `
 })
 
+const MOST = Number.MAX_SAFE_INTEGER
+
 /** Every option: a new one does not compile without a row. */
 const places = {
   name: {
@@ -29,7 +31,10 @@ const places = {
   },
   size: { accepts: ["undefined", "-0"], refusal: "expected size to be an integer from 0 to 10000, got " },
   maxSize: { accepts: ["undefined"], refusal: "expected maxSize to be an integer from 1, got " },
-  capacity: { accepts: ["undefined", "-0"], refusal: "expected capacity to be an integer from 0, got " },
+  capacity: {
+    accepts: ["undefined", "-0"],
+    refusal: `expected capacity to be an integer from 0 to ${MOST} or "unbounded", got `
+  },
   retry: { accepts: ["undefined"], refusal: "expected retry to be a Schedule, got " },
   onSuccess: callback("onSuccess"),
   onRetry: callback("onRetry"),
@@ -52,7 +57,10 @@ const places = {
 } satisfies Record<keyof AnyOptions, Place>
 
 const outcomes = {
-  capacity: { accepts: ["undefined"], refusal: "expected outcomes.capacity to be an integer from 1, got " }
+  capacity: {
+    accepts: ["undefined"],
+    refusal: `expected outcomes.capacity to be an integer from 1 to ${MOST} or "unbounded", got `
+  }
 } satisfies Record<keyof Exclude<NonNullable<AnyOptions["outcomes"]>, "discard">, Place>
 
 const given: ReadonlyArray<readonly [string, Place, (value: unknown) => unknown]> = [

@@ -43,6 +43,18 @@ export const isSize = (value: unknown, maxSize: number): value is number =>
  */
 export const isCount = (value: unknown): value is number => isSize(value, Number.MAX_SAFE_INTEGER) && value > 0
 
+/** The number that a capacity is. No herd reaches that of "unbounded". */
+const checkCapacity = (
+  option: string,
+  least: number,
+  capacity: number | "unbounded"
+): Effect.Effect<number, InvalidOption> => {
+  const most = Number.MAX_SAFE_INTEGER
+  const number = capacity === "unbounded" ? most : capacity
+  const isValid = isSize(number, most) && number >= least
+  return Effect.as(check(isValid, option, `an integer from ${least} to ${most} or "unbounded"`, capacity), number)
+}
+
 /** Effect takes what is no number, and what is negative, for 0. */
 const isNatural = (value: unknown): boolean => {
   if (typeof value === "string") return !/^-.*[1-9]/.test(value)
@@ -120,19 +132,16 @@ export const validate = <In, Out, E, R, RS, RC>(
     yield* check(isName(name), "name", `a string that is not empty, ".", ".." or malformed Unicode`, name)
     yield* check(isCount(maxSize), "maxSize", "an integer from 1", maxSize)
     yield* check(isSize(size, maxSize), "size", `an integer from 0 to ${maxSize}`, size)
-    yield* check(isSize(capacity, Number.MAX_SAFE_INTEGER), "capacity", "an integer from 0", capacity)
+    const waiting = yield* checkCapacity("capacity", 0, capacity)
 
     const { outcomes = {} } = given
     yield* check(outcomes === "discard" || isObject(outcomes), "outcomes", `"discard" or { capacity }`, outcomes)
     const buffer = outcomes === "discard"
       ? undefined
-      : (yield* read(outcomes, ({ capacity = 1024 }) => capacity, "outcomes"))
-    yield* check(
-      optional(isCount)(buffer),
-      "outcomes.capacity",
-      "an integer from 1",
-      buffer
-    )
+      : yield* Effect.flatMap(
+        read(outcomes, ({ capacity = 1024 }) => capacity, "outcomes"),
+        (capacity) => checkCapacity("outcomes.capacity", 1, capacity)
+      )
 
     const worker = yield* workerOf(given)
     yield* check(optional(Schedule.isSchedule)(given.retry), "retry", "a Schedule", given.retry)
@@ -146,7 +155,7 @@ export const validate = <In, Out, E, R, RS, RC>(
       name,
       size: size + 0,
       maxSize,
-      capacity,
+      capacity: waiting,
       outcomes: buffer,
       gracePeriod: grace,
       tracing,
