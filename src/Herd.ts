@@ -104,6 +104,26 @@ export interface Herd<in out In, out Out, out E = never> extends Control {
    * it comes does not begin.
    *
    * A unit that runs its own herd's `run` holds its gopher meanwhile: with all of them waiting so, none is left to go on.
+   *
+   * The unit has its caller's log annotations, log spans, minimum log level and parent span, at every attempt, in a thread
+   * too; so have its callbacks and its Schedule. Annotations are added to the herd's own; of the rest, what the caller has not
+   * set stays as the herd's. Nothing else of the caller reaches the unit: no other FiberRef, no service. An
+   * `AsyncLocalStorage` has the value of the code that woke the gopher, which may be another caller's: put what a unit needs
+   * into its body.
+   *
+   * Where `E` is `unknown`, `Effect.catchTag` does not compile, since the compiler can't tell that an error has a tag. Use
+   * `Effect.catchIf` there:
+   *
+   * @example
+   * ```ts
+   * import { Effect } from "effect"
+   * import { type Herd, HerdError } from "gofherd"
+   *
+   * const runOr = <In, Out>(herd: Herd.Herd<In, Out, unknown>, body: In, otherwise: Out) =>
+   *   herd.run(body).pipe(
+   *     Effect.catchIf((error) => error instanceof HerdError.HerdClosed, () => Effect.succeed(otherwise))
+   *   )
+   * ```
    */
   run(body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed>
   /**

@@ -113,8 +113,9 @@ export interface Options<In, Out, E> {
  * In a worker module: what to do with each unit, as a herd's `process`, with a Layer for what that requires. The Layer is built
  * once in each thread and released when its gopher retires. What it returns is the module's default export.
  *
- * Each unit runs on a fiber of its own, with the herd's log level, log annotations and parent span. What it logs goes to the
- * herd's loggers; a Logger of the Layer comes in addition. Spans go to the Layer's tracer.
+ * Each unit runs on a fiber of its own, with the log level, log annotations, log spans and parent span of the
+ * herd's fiber. What it logs goes to the herd's loggers; a Logger of the Layer comes in addition. Spans go to the Layer's
+ * tracer.
  *
  * In the main thread, and in threads of others, it does nothing: a test may import the module.
  *

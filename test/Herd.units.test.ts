@@ -545,13 +545,15 @@ describe("tracing", () => {
     }).pipe(logs.collect)
   })
 
-  it.scoped("makes none unless it is asked for, whatever else is", () =>
+  it.scoped("makes none unless it is asked for, whatever else is: a unit of run is in its caller's", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({
         process: () => Effect.option(Effect.currentSpan),
         onSuccess: () => Effect.void
       })
-      assert.deepStrictEqual(yield* Effect.withSpan(herd.run(1), "request"), Option.none())
+      assert.deepStrictEqual(yield* herd.run(1), Option.none())
+      const span = yield* Effect.withSpan(Effect.zip(herd.run(2), Effect.currentSpan), "request")
+      assert.deepStrictEqual(span[0], Option.some(span[1]))
     }))
 })
 

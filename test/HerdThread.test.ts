@@ -13,7 +13,8 @@ import {
   LogLevel,
   Metric,
   Option,
-  Schedule
+  Schedule,
+  Tracer
 } from "effect"
 import { Gopher, Herd, HerdError, HerdMetrics, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
@@ -427,7 +428,13 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
   const seen = (herd: Herd.Herd<thread.Task, unknown, unknown>) =>
     Effect.map(
       herd.run({ do: "see what is inherited" }),
-      (seen) => seen as { readonly level: string; readonly annotations: object; readonly span: object | null }
+      (seen) =>
+        seen as {
+          readonly level: string
+          readonly annotations: object
+          readonly logSpans: ReadonlyArray<string>
+          readonly span: object | null
+        }
     )
 
   it.scopedLive("is the log level, the annotations and the parent of spans", () =>
@@ -454,10 +461,29 @@ describe("what a unit in a thread inherits of the herd's fiber", () => {
       assert.notStrictEqual(Reflect.get(next.span ?? {}, "traceId"), outer.traceId)
     }))
 
+  it.scopedLive("is what the caller of run has set: log annotations, log spans, level and parent span", () =>
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({ gopher: gopher() }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+      const span = Tracer.externalSpan({ spanId: "caller", traceId: "trace", sampled: true })
+      const inherited = yield* seen(herd).pipe(
+        Effect.annotateLogs("request", 7),
+        Effect.withLogSpan("request"),
+        Logger.withMinimumLogLevel(LogLevel.Debug),
+        Effect.withParentSpan(span)
+      )
+      assert.deepStrictEqual(inherited, {
+        level: "Debug",
+        annotations: { request: 7 },
+        logSpans: ["request"],
+        span: { sampled: true, spanId: "caller", traceId: "trace" }
+      })
+      assert.deepStrictEqual(yield* seen(herd), { level: "Info", annotations: {}, logSpans: [], span: null })
+    }))
+
   it.scopedLive("is nothing where there is nothing, and nothing of the unit before (G12)", () =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({ gopher: gopher() }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
-      assert.deepStrictEqual(yield* seen(herd), { level: "Info", annotations: {}, span: null })
+      assert.deepStrictEqual(yield* seen(herd), { level: "Info", annotations: {}, logSpans: [], span: null })
       for (let n = 0; n < 2; n++) {
         assert.deepStrictEqual(yield* herd.run({ do: "leave something behind" }), { before: 0, child: true })
       }

@@ -4,7 +4,7 @@
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import type { ConfigError, Option, Scope, Stream } from "effect"
 import { Config, Context, Effect, Layer, Schedule, Schema } from "effect"
-import { Gopher, Herd, type HerdError, HerdRouter, type Outcome, type Work } from "gofherd"
+import { Gopher, Herd, HerdError, HerdRouter, type Outcome, type Work } from "gofherd"
 import * as HerdServer from "gofherd/HerdServer"
 import * as HerdThread from "gofherd/HerdThread"
 import type * as threadSchemas from "./fixtures/threadSchemas.ts"
@@ -103,6 +103,22 @@ describe("types", () => {
       expectTypeOf(herd.resize(1)).toEqualTypeOf<Effect.Effect<void, HerdError.InvalidSize>>()
     }
     expectTypeOf(use).toBeFunction()
+  })
+
+  it("HerdClosed can be caught also where the errors of a herd are unknown", () => {
+    const run = (herd: Herd.Herd<URL, string, unknown>, known: Herd.Herd<URL, string, FetchError>, url: URL) => {
+      const caught = Effect.catchIf(
+        herd.run(url),
+        (error) => error instanceof HerdError.HerdClosed,
+        ({ accepted }) => Effect.succeed(accepted)
+      )
+      expectTypeOf(caught).toEqualTypeOf<Effect.Effect<string | number, unknown>>()
+      // @ts-expect-error -- what is unknown need not have a tag
+      void herd.run(url).pipe(Effect.catchTag("HerdClosed", () => Effect.succeed("")))
+      const tagged = known.run(url).pipe(Effect.catchTag("HerdClosed", () => Effect.succeed("")))
+      expectTypeOf(tagged).toEqualTypeOf<Effect.Effect<string, FetchError>>()
+    }
+    expectTypeOf(run).toBeFunction()
   })
 
   it("layer takes the types of its tag, plain options or an Effect of them", () => {

@@ -27,6 +27,10 @@ import type { Turn } from "./turn.ts"
 const isEnded = <A, E, R>(effect: Effect.Effect<A, E, R>): effect is Effect.Effect<A, E, R> & Exit.Exit<A, E> =>
   Exit.isExit(effect)
 
+/** With what the gopher's unit inherits of its caller. */
+const within = <In, Out, E, A, E2, R>(gopher: Gopher<In, Out, E>, effect: Effect.Effect<A, E2, R>) =>
+  gopher.job?.within === undefined ? effect : gopher.job.within(effect)
+
 const interruption = Cause.interrupt(FiberId.none)
 
 /**
@@ -122,7 +126,7 @@ export class Attempts<In, Out, E, R> {
       return noEffect("process", attempt)
     }
     gopher.touched = true
-    return this.plain ? attempt : this.decorate(gopher, work, attempt)
+    return this.plain && job?.within === undefined ? attempt : this.decorate(gopher, work, attempt)
   }
 
   succeeded(gopher: Gopher<In, Out, E>, value: Out): void {
@@ -137,7 +141,8 @@ export class Attempts<In, Out, E, R> {
     if (gopher.work === undefined) return Effect.die(Cause.squash(cause))
     gopher.touched = true
     if (this.settings.retry === undefined || this.isPoison(gopher)) return this.giveUp(gopher, cause)
-    return Effect.matchCauseEffect(decide(this.settings.retry, gopher.job?.schedule, cause, this.backoffs.time), {
+    const decision = decide(this.settings.retry, gopher.job?.schedule, cause, this.backoffs.time)
+    return Effect.matchCauseEffect(within(gopher, decision), {
       // A Schedule that dies has not answered: the unit fails, and both are told.
       onFailure: (death) => this.giveUp(gopher, Cause.sequential(cause, death)),
       onSuccess: (decision) =>
@@ -243,6 +248,7 @@ export class Attempts<In, Out, E, R> {
         attributes: { "gofherd.herd": this.name, "gofherd.work.id": work.id, "gofherd.work.attempt": work.attempt }
       })
     }
+    attempt = within(gopher, attempt)
     if (this.traced) {
       const name = `attempt ${work.attempt} at unit ${work.id}`
       attempt = Effect.zipRight(
@@ -256,6 +262,7 @@ export class Attempts<In, Out, E, R> {
       const outcome = this.conclude(gopher, Exit.succeed(value))
       gopher.finish = () => this.settle(gopher, outcome)
       const steps = this.steps(
+        gopher,
         "onSuccess",
         onSuccess && (() => onSuccess(outcome)),
         this.keeping(gopher, (keeper, job) => keeper.settled(job, outcome))
@@ -357,7 +364,7 @@ export class Attempts<In, Out, E, R> {
     call: (() => Effect.Effect<void, never, R>) | undefined,
     keeping: Effect.Effect<void> | undefined
   ): Effect.Effect<void, never, R> {
-    const steps = this.steps(name, call, keeping)
+    const steps = this.steps(gopher, name, call, keeping)
     if (steps === undefined) {
       gopher.finish?.()
       return Effect.void
@@ -371,16 +378,21 @@ export class Attempts<In, Out, E, R> {
 
   /** What comes between an attempt and its end: the callback first, since what keeps the unit may forget it then. */
   private steps(
+    gopher: Gopher<In, Out, E>,
     name: string,
     call: (() => Effect.Effect<void, never, R>) | undefined,
     keeping: Effect.Effect<void> | undefined
   ): Effect.Effect<void, never, R> | undefined {
     if (call === undefined) return keeping
-    const callback = this.callback(name, call)
+    const callback = this.callback(gopher, name, call)
     return keeping === undefined ? callback : Effect.zipRight(callback, keeping)
   }
 
-  private callback(name: string, call: () => Effect.Effect<void, never, R>): Effect.Effect<void, never, R> {
+  private callback(
+    gopher: Gopher<In, Out, E>,
+    name: string,
+    call: () => Effect.Effect<void, never, R>
+  ): Effect.Effect<void, never, R> {
     return Effect.catchAllCause(
       Effect.suspend(() => {
         let effect: Effect.Effect<void, never, R>
@@ -389,7 +401,7 @@ export class Attempts<In, Out, E, R> {
         } catch (error) {
           return Effect.die(error)
         }
-        return Effect.isEffect(effect) ? effect : noEffect(name, effect)
+        return Effect.isEffect(effect) ? within(gopher, effect) : noEffect(name, effect)
       }),
       (cause) => this.annotated(Effect.logWarning(`${name} failed, which changes nothing for the unit`, cause))
     )
@@ -418,6 +430,7 @@ export class Attempts<In, Out, E, R> {
     const settle = job?.settle
     if (job !== undefined && settle !== undefined) {
       job.settle = undefined
+      job.within = undefined
       settle(outcome)
     } else {
       this.outcomes?.push(outcome)

@@ -27,6 +27,7 @@ import type { Outcome } from "../Outcome.ts"
 import type { Work } from "../Work.ts"
 import { Attempts } from "./attempts.ts"
 import { Backlog } from "./backlog.ts"
+import { Callers } from "./callers.ts"
 import { changesOf } from "./changes.ts"
 import { readNow } from "./check.ts"
 import { Condition } from "./condition.ts"
@@ -95,6 +96,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   readonly attempts: Attempts<In, Out, E, R>
   private readonly settings: Settings<In, Out, E, R>
   readonly tracing: boolean
+  readonly callers: Callers
   private readonly forks: ForkWatch
   private readonly runtime: Runtime.Runtime<R>
   readonly backlog: Backlog<In, Out, E>
@@ -123,6 +125,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     this.name = settings.name
     this.settings = settings
     this.tracing = settings.tracing
+    this.callers = new Callers(runtime)
     this.forks = new ForkWatch((parent) => this.crew.forked(parent))
     this.runtime = watchingForks(runtime, this.forks)
     this.queue = parts.queue

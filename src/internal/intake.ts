@@ -8,6 +8,7 @@ import type { SendAllOptions, SendOptions } from "../Herd.ts"
 import { HerdClosed, InvalidOption } from "../HerdError.ts"
 import type { Outcome } from "../Outcome.ts"
 import type { Backlog } from "./backlog.ts"
+import type { Callers, Within } from "./callers.ts"
 import { holds, isIterable, isObject, readNow } from "./check.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
@@ -26,6 +27,7 @@ const BATCH = 1024
 export interface Host<In, Out, E> {
   readonly name: string
   readonly tracing: boolean
+  readonly callers: Callers
   readonly queue: Queue.Enqueue<Unit<In, Out, E>>
   readonly backlog: Backlog<In, Out, E>
   readonly turn: Turn
@@ -130,7 +132,7 @@ export class Intake<In, Out, E> {
       const job = this.job(body, entryOf(options), ({ exit }) => {
         this.host.flush()
         resume(exit)
-      })
+      }, this.host.callers.within)
       if (backlog.closed) return resume(this.closed(0))
       if (!Queue.unsafeOffer(queue, job)) {
         backlog.wait([job], (accepted) => {
@@ -199,11 +201,12 @@ export class Intake<In, Out, E> {
   private job(
     body: In,
     entry: Entry | undefined,
-    settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
+    settle: ((outcome: Outcome<In, Out, E>) => void) | undefined,
+    within?: Within
   ): Job<In, Out, E> {
     const { id, priority = 0 } = entry ?? {}
     const parent = this.host.tracing ? Option.getOrUndefined(Fiber.getCurrentFiber())?.currentSpan : undefined
-    return new Job<In, Out, E>(body, { id, priority, parent, settle })
+    return new Job<In, Out, E>(body, { id, priority, parent, settle, within })
   }
 
   private closed(accepted: number): Effect.Effect<never, HerdClosed> {

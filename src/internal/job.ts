@@ -1,5 +1,6 @@
 import type * as Tracer from "effect/Tracer"
 import type { Outcome } from "../Outcome.ts"
+import type { Within } from "./callers.ts"
 import type { Gopher } from "./gopher.ts"
 
 /**
@@ -46,6 +47,8 @@ export class Job<In, Out, E> {
   withdraw: (() => void) | undefined = undefined
   /** Its number among those that callers brought. */
   arrival = 0
+  /** What a unit of `run` inherits of its caller. Let go with `settle`. */
+  within: Within | undefined
   /** Attempts that ended, and the time they took. */
   attempts = 0
   millis = 0
@@ -65,6 +68,7 @@ export class Job<In, Out, E> {
       readonly id: string | undefined
       readonly priority: number
       readonly parent?: Tracer.AnySpan | undefined
+      readonly within?: Within | undefined
       readonly settle?: ((outcome: Outcome<In, Out, E>) => void) | undefined
     }
   ) {
@@ -72,6 +76,7 @@ export class Job<In, Out, E> {
     this.body = body
     this.priority = options.priority
     this.parent = options.parent
+    this.within = options.within
     this.settle = options.settle
   }
 }

@@ -196,7 +196,8 @@ class Contexts {
   next(fiber: Fiber.RuntimeFiber<unknown, unknown>): FiberContext | undefined {
     const { last } = this
     const now = this.last = inherited(fiber)
-    const same = now.level === last?.level && now.annotations === last.annotations && now.span === last.span
+    const same = now.level === last?.level && now.annotations === last.annotations
+      && now.logSpans === last.logSpans && now.span === last.span
     return same ? undefined : contextOf(now)
   }
 
@@ -209,18 +210,21 @@ class Contexts {
 interface Inherited {
   readonly level: LogLevel.LogLevel
   readonly annotations: HashMap.HashMap<string, unknown>
+  readonly logSpans: List.List<LogSpan.LogSpan>
   readonly span: Tracer.AnySpan | undefined
 }
 
 const inherited = (fiber: Fiber.RuntimeFiber<unknown, unknown>): Inherited => ({
   level: fiber.getFiberRef(FiberRef.currentMinimumLogLevel),
   annotations: fiber.getFiberRef(FiberRef.currentLogAnnotations),
+  logSpans: fiber.getFiberRef(FiberRef.currentLogSpan),
   span: Option.getOrUndefined(Context.getOption(fiber.getFiberRef(FiberRef.currentContext), Tracer.ParentSpan))
 })
 
-const contextOf = ({ annotations, level, span }: Inherited): FiberContext => ({
+const contextOf = ({ annotations, level, logSpans, span }: Inherited): FiberContext => ({
   level: level._tag,
   annotations: Array.from(annotations, ([key, value]) => [key, cloneable(value)]),
+  logSpans: Array.from(logSpans, ({ label, startTime }) => [label, startTime]),
   span: span && { traceId: span.traceId, spanId: span.spanId, sampled: span.sampled }
 })
 

@@ -28,6 +28,7 @@ export interface FiberContext {
   /** The least that is logged. */
   readonly level: LogLevel.Literal
   readonly annotations: ReadonlyArray<readonly [string, unknown]>
+  readonly logSpans: ReadonlyArray<readonly [label: string, startTime: number]>
   readonly span: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined
 }
 

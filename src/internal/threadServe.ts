@@ -12,6 +12,7 @@ import * as Layer from "effect/Layer"
 import * as List from "effect/List"
 import * as Logger from "effect/Logger"
 import * as LogLevel from "effect/LogLevel"
+import * as LogSpan from "effect/LogSpan"
 import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
@@ -269,7 +270,7 @@ const crossableCause = ({ defects, failures, interrupted }: CrossedCause): Cross
 /** As if units were run by the herd's fiber. */
 const runtimeIn = <R>(
   { context, fiberRefs, runtimeFlags }: Runtime.Runtime<R>,
-  { annotations, level, span }: FiberContext
+  { annotations, level, logSpans, span }: FiberContext
 ): Runtime.Runtime<R> => {
   const set = <A>(fiberRef: FiberRef.FiberRef<A>, value: A) => (refs: FiberRefs.FiberRefs) =>
     FiberRefs.updateAs(refs, { fiberId: FiberId.none, fiberRef, value })
@@ -277,7 +278,11 @@ const runtimeIn = <R>(
     context: span === undefined ? context : Context.add(context, Tracer.ParentSpan, Tracer.externalSpan(span)),
     fiberRefs: fiberRefs.pipe(
       set(FiberRef.currentMinimumLogLevel, LogLevel.fromLiteral(level)),
-      set(FiberRef.currentLogAnnotations, HashMap.fromIterable(annotations))
+      set(FiberRef.currentLogAnnotations, HashMap.fromIterable(annotations)),
+      set(
+        FiberRef.currentLogSpan,
+        List.fromIterable(logSpans.map(([label, startTime]) => LogSpan.make(label, startTime)))
+      )
     ),
     runtimeFlags
   })
