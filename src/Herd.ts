@@ -89,7 +89,12 @@ export interface Control {
  * @category models
  */
 export interface Herd<in out In, out Out, out E = never> extends Control {
-  /** Enters a unit; suspends while the queue is full. Its outcome goes to `outcomes`. */
+  /**
+   * Enters a unit; suspends while the queue is full. Its outcome goes to `outcomes`.
+   *
+   * What a unit gives to its own herd never waits for room, by whatever member: a crawler may send the links it finds. `capacity`
+   * bounds what comes from outside. Units of two herds that send to each other do wait, and may wait for ever.
+   */
   send(body: In, options?: SendOptions): Effect.Effect<void, HerdClosed>
   /**
    * Enters many units in order, taking them from the iterable as there is room: it may be endless. Suspends once per refill
@@ -104,6 +109,7 @@ export interface Herd<in out In, out Out, out E = never> extends Control {
    * it comes does not begin.
    *
    * A unit that runs its own herd's `run` holds its gopher meanwhile: with all of them waiting so, none is left to go on.
+   * If that lasts for a second, one warning says so.
    *
    * The unit has its caller's log annotations, log spans, minimum log level and parent span, at every attempt, in a thread
    * too; so have its callbacks and its Schedule. Annotations are added to the herd's own; of the rest, what the caller has not

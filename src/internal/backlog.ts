@@ -232,6 +232,12 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     return withdraw
   }
 
+  /** A unit from inside one of the herd's own units is never refused (G19). */
+  enter(unit: Unit<In, Out, E>): void {
+    this.admit(unit)
+    this.arrived(unit)
+  }
+
   /** A unit that was accepted before comes back at the tail: it is never refused. */
   again(job: Job<In, Out, E>): void {
     job.phase = "queued"

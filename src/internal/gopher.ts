@@ -10,6 +10,7 @@ import type { Process } from "../Herd.ts"
 import type { Work } from "../Work.ts"
 import type { Attempts } from "./attempts.ts"
 import type { Backlog } from "./backlog.ts"
+import { Inside, insideRef } from "./inside.ts"
 import { InitialRefs } from "./isolation.ts"
 import type { Job } from "./job.ts"
 import type { Resources } from "./resources.ts"
@@ -25,6 +26,8 @@ export class Gopher<In, Out, E> {
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined
   startedAt = 0
+  /** How many `run` of its own herd the unit waits for. */
+  runs = 0
   /** What to do with the unit if the fiber ends now: set once the attempt has ended and only callbacks are left. */
   finish: (() => void) | undefined = undefined
   /** It stops at the next opportunity. */
@@ -154,7 +157,10 @@ const loop = <In, Out, E, R>(
   fiber: Fiber.RuntimeFiber<unknown, unknown>
 ): Effect.Effect<void, never, R> => {
   const { attempts, backlog } = host
-  const refs = new InitialRefs(fiber)
+  const refs = new InitialRefs(
+    fiber,
+    new Inside(new WeakRef(backlog), new WeakRef(gopher), fiber.getFiberRef(insideRef))
+  )
   // Effect suspends a fiber after a number of operations. Half of them are left to each unit for its start.
   const mostOps = fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield) / 2
   const park = Effect.async<void>((resume) => {

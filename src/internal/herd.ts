@@ -36,6 +36,7 @@ import { ForkWatch, watchingForks } from "./forks.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import { History } from "./history.ts"
+import type { Worker } from "./inside.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
@@ -58,6 +59,9 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
   if (mode === "graceful" || mode === "interrupt") return mode
   throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
 }
+
+/** How long all gophers may wait for units of their own herd before the herd says so. */
+const STUCK = Duration.seconds(1)
 
 /** How many ids of units that were left over are logged. */
 const LOGGED_IDS = 10
@@ -448,6 +452,37 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     return this.keeper === undefined ? made : Effect.zipRight(made, this.keeper.start)
   })
 
+  /** Gophers whose units wait for a `run` of this herd. */
+  private waitingInside = 0
+  private watch: Fiber.RuntimeFiber<void> | undefined = undefined
+
+  runsInside(gopher: Worker): void {
+    if (gopher.runs++ === 0) this.waitingInside++
+    if (this.watch !== undefined || !this.isStuck()) return
+    this.watch = this.fork(Effect.zipRight(
+      Effect.sleep(STUCK),
+      Effect.suspend(() => {
+        if (this.isStuck()) {
+          return this.log(
+            LogLevel.Warning,
+            `nothing starts, because all ${this.waitingInside} gophers wait for units that they run in this herd: `
+              + "send them instead, run them in a herd of their own, or raise the size"
+          )
+        }
+        this.watch = undefined
+        return Effect.void
+      })
+    ))
+  }
+
+  ranInside(gopher: Worker): void {
+    if (--gopher.runs === 0) this.waitingInside--
+  }
+
+  private isStuck(): boolean {
+    return this.waitingInside > 0 && this.waitingInside >= this.crew.size
+  }
+
   private grace: Fiber.Fiber<unknown> | undefined
 
   readonly drain: Effect.Effect<void> = Effect.suspend(() => {
@@ -479,6 +514,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     }
     if (this.keeper !== undefined) yield* this.keeper.stop
     this.unread?.stop()
+    this.watch?.unsafeInterruptAsFork(this.watch.id())
     this.stopped = true
     this.crew.resize(0, false)
     this.flush()

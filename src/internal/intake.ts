@@ -10,6 +10,8 @@ import type { Outcome } from "../Outcome.ts"
 import type { Backlog } from "./backlog.ts"
 import type { Callers, Within } from "./callers.ts"
 import { holds, isIterable, isObject, readNow } from "./check.ts"
+import type { Worker } from "./inside.ts"
+import { insideOf } from "./inside.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
 import { show } from "./show.ts"
@@ -31,6 +33,9 @@ export interface Host<In, Out, E> {
   readonly queue: Queue.Enqueue<Unit<In, Out, E>>
   readonly backlog: Backlog<In, Out, E>
   readonly turn: Turn
+  /** A unit waits for one that it has its own herd run; and no longer. */
+  runsInside(gopher: Worker): void
+  ranInside(gopher: Worker): void
   /** How many units could start at once. */
   freeGophers(): number
   /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
@@ -95,7 +100,7 @@ export class Intake<In, Out, E> {
       const { backlog, queue } = this.host
       const unit = this.unit(body, entryOf(options))
       if (backlog.closed) return this.closed(0)
-      if (Queue.unsafeOffer(queue, unit)) return Exit.void
+      if (this.enters(unit)) return Exit.void
       return Effect.flatMap(Queue.offer(queue, unit), (accepted) => accepted ? Exit.void : this.closed(0))
     })
   }
@@ -119,22 +124,25 @@ export class Intake<In, Out, E> {
 
   trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed> {
     return Effect.suspend(() => {
-      const { backlog, queue } = this.host
+      const { backlog } = this.host
       const unit = this.unit(body, entryOf(options))
       if (backlog.closed) return this.closed(0)
-      return Effect.succeed(backlog.lending(this.host.freeGophers(), () => Queue.unsafeOffer(queue, unit)))
+      return Effect.succeed(backlog.lending(this.host.freeGophers(), () => this.enters(unit)))
     })
   }
 
   run(body: In, options?: SendOptions): Effect.Effect<Out, E | HerdClosed> {
     return Effect.async<Out, E | HerdClosed>((resume) => {
-      const { backlog, queue } = this.host
+      const { backlog } = this.host
+      const inside = insideOf(backlog)
       const job = this.job(body, entryOf(options), ({ exit }) => {
+        if (inside !== undefined) this.host.ranInside(inside)
         this.host.flush()
         resume(exit)
       }, this.host.callers.within)
       if (backlog.closed) return resume(this.closed(0))
-      if (!Queue.unsafeOffer(queue, job)) {
+      if (inside !== undefined) this.host.runsInside(inside)
+      if (!this.enters(job)) {
         backlog.wait([job], (accepted) => {
           if (!accepted) resume(this.closed(0))
         })
@@ -178,7 +186,7 @@ export class Intake<In, Out, E> {
         const entry = next()
         exhausted = entry === undefined
         if (entry === undefined) break
-        if (!Queue.unsafeOffer(queue, entry.unit)) {
+        if (!this.enters(entry.unit)) {
           return Effect.flatMap(Queue.offer(queue, entry.unit), (entered) => {
             if (!entered) return this.closed(accepted)
             accepted++
@@ -191,6 +199,15 @@ export class Intake<In, Out, E> {
       return Exit.void
     }
     return Effect.whileLoop({ while: () => !exhausted, body: enterBatch, step: () => {} })
+  }
+
+  /** Enters the unit if there is room, or if it comes from inside one of the herd's own units. */
+  private enters(unit: Unit<In, Out, E>): boolean {
+    const { backlog, queue } = this.host
+    if (Queue.unsafeOffer(queue, unit)) return true
+    if (backlog.closed || insideOf(backlog) === undefined) return false
+    backlog.enter(unit)
+    return true
   }
 
   /** Most units are their bare body; a `Job` is made for those that the herd has to remember more of. */

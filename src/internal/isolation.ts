@@ -2,6 +2,8 @@ import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as FiberRefs from "effect/FiberRefs"
+import type { Inside } from "./inside.ts"
+import { insideRef } from "./inside.ts"
 
 /** A Map that knows whether it has been copied. */
 class WatchedMap<K, V> extends Map<K, V> {
@@ -27,8 +29,9 @@ export class InitialRefs {
   readonly reset: Effect.Effect<void>
   private readonly locals: { readonly copied: boolean }
 
-  constructor(fiber: Fiber.RuntimeFiber<unknown, unknown>) {
+  constructor(fiber: Fiber.RuntimeFiber<unknown, unknown>, inside?: Inside) {
     const locals = new WatchedMap(fiber.getFiberRefs().locals)
+    if (inside !== undefined) locals.set(insideRef, [[fiber.id(), inside]])
     const refs = FiberRefs.unsafeMake(locals)
     // Until the first reset, the fiber has others.
     locals.copied = true
