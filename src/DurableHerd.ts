@@ -94,7 +94,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
      * What units are, and how they are written as JSON. Units that are kept have to be read by the program's next version, too.
      *
      * An offer is `InvalidUnit` if JSON would not give the encoded body back: `NaN`, `Infinity`, a Map, `Schema.DateFromSelf`.
-     * Only the encoded side is checked, so no transformation decodes at the offer. `-0` arrives as 0.
+     * `-0` arrives as 0, and a property that is undefined may be missing. If the schema has transformations, an offer also
+     * decodes what it has encoded, once.
      */
     readonly schema: Schema.Schema<In, Encoded>
     /**

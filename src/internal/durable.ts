@@ -15,7 +15,6 @@ import { checkId, offerAllOptions, offerOptions, storableIds, validate } from ".
 import { makeWith, publicControlOf } from "./herd.ts"
 import { Idleness } from "./idleness.ts"
 import { isCount } from "./options.ts"
-import { cut } from "./show.ts"
 import { makeUnitIds } from "./unitIds.ts"
 
 /** How units get from a herd's users to its source. */
@@ -23,20 +22,17 @@ class Offers<In> {
   private readonly herd: string
   private readonly queue: Queue
   private readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
-  private readonly comesBack: (text: string) => boolean
   private readonly newId: () => string
 
   constructor(options: {
     readonly herd: string
     readonly queue: Queue
     readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
-    readonly comesBack: (text: string) => boolean
     readonly newId: () => string
   }) {
     this.herd = options.herd
     this.queue = options.queue
     this.encode = options.encode
-    this.comesBack = options.comesBack
     this.newId = options.newId
   }
 
@@ -65,16 +61,13 @@ class Offers<In> {
     return Effect.flatMap(checkId(this.herd, id), (id) =>
       Effect.matchEffect(this.encode(body), {
         onFailure: ({ message }) => this.refused(message),
-        onSuccess: (text: unknown) => {
-          if (typeof text !== "string") return this.refused("nothing that JSON has a text for")
+        onSuccess: (text) => {
           const { maxBodyBytes = Infinity } = this.queue
           const bytes = Buffer.byteLength(text)
           if (bytes > maxBodyBytes) {
             return this.refused(`${bytes} bytes of it`, `one of at most ${maxBodyBytes} bytes of JSON`)
           }
-          return this.comesBack(text)
-            ? Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
-            : this.refused(`${cut(text, 80, "...")}, which it would not decode`)
+          return Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
         }
       }))
   }
@@ -96,7 +89,7 @@ export const make = <In, Encoded, Out, E, R, RRetry, RCallback>(
 
 const start = <In, Out, E, R>(
   source: Context.Tag.Service<HerdSource>,
-  { comesBack, decode, encode, herd: settings, lease, maxCrashes }: Settings<In, Out, E, R>
+  { decode, encode, herd: settings, lease, maxCrashes }: Settings<In, Out, E, R>
 ): Effect.Effect<DurableHerd<In>, SourceError, R | Scope.Scope> =>
   Effect.gen(function*() {
     const { name } = settings
@@ -107,7 +100,7 @@ const start = <In, Out, E, R>(
     yield* Effect.orDie(check(optional(isCount)(maxBodyBytes), "maxBodyBytes", "an integer from 1", maxBodyBytes))
     const herd = yield* makeWith(settings, (herd) => new Custody({ herd, queue, clock, decode, lease }))
     const newId = makeUnitIds(clock.unsafeCurrentTimeMillis())
-    const { offer, offerAll } = new Offers({ herd: name, queue, encode, comesBack, newId })
+    const { offer, offerAll } = new Offers({ herd: name, queue, encode, newId })
     const idleness = new Idleness(queue)
     return {
       ...publicControlOf(herd),

@@ -5,7 +5,7 @@ import type { OfferAllOptions, OfferOptions, Options } from "../DurableHerd.ts"
 import type { InvalidOption } from "../HerdError.ts"
 import { InvalidUnit } from "../HerdError.ts"
 import { check, checkNow, holds, isFunction, optional, read, readNow } from "./check.ts"
-import { comesBack } from "./jsonBody.ts"
+import { encoderOf } from "./jsonBody.ts"
 import { bounded, boundedDuration } from "./longest.ts"
 import {
   checkDuration,
@@ -28,8 +28,6 @@ export interface Settings<In, Out, E, R> {
   /** From JSON, and to it; what they fail with is why. */
   readonly decode: (body: string) => Effect.Effect<In, { readonly message: string }>
   readonly encode: (body: In) => Effect.Effect<string, { readonly message: string }>
-  /** Would the text of a body be read as one? */
-  readonly comesBack: (text: string) => boolean
 }
 
 /**
@@ -55,16 +53,14 @@ export const validate = <In, Encoded, Out, E, R, RS, RC>(
       (lease) => Duration.greaterThan(lease, 0) && Duration.isFinite(lease)
     )
     yield* check(isCount(maxCrashes), "maxCrashes", "an integer from 1", maxCrashes)
-    const json = Schema.parseJson(schema)
-    const [decode, encode] = [Schema.decode(json), Schema.encode(json)]
+    const [decode, encode] = [Schema.decode(Schema.parseJson(schema)), encoderOf(schema)]
     return {
       herd: { ...herd, retry: herd.retry && resumable(herd.retry) },
       lease: boundedDuration(leased),
       maxCrashes,
       // Either may throw, as the functions of a transformation do.
       decode: (body) => Effect.suspend(() => decode(body)),
-      encode: (body) => Effect.suspend(() => encode(body)),
-      comesBack: comesBack(schema)
+      encode: (body) => Effect.suspend(() => encode(body))
     }
   })
 
