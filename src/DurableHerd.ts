@@ -132,6 +132,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  * - A shrink and the closing of the scope, once `gracePeriod` has passed, release units that have not ended; their attempt is not
  *   counted. Nothing is held by a herd that is idle, paused, or of size 0.
  * - What the source fails to do is logged once, counted, and tried again after 100 ms, then 200 ms, and so on up to 5 s: gophers wait meanwhile.
+ * - A result that the source refuses, while it takes those of other units, holds up no other unit. The herd warns once, keeps the
+ *   unit's lease, and tries again after 5 s, then less and less often, up to every 5 minutes, and once more when it stops.
  *
  * Options out of their bounds are a defect, `InvalidOption`.
  *

@@ -223,7 +223,8 @@ export interface Queue extends Stored {
   claim(max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError>
   /**
    * Settles units of this owner, each by its own claim, and claims up to `claim` others with it, in one step where that saves one.
-   * If it fails it is done again, so that settling twice in the same way is no loss.
+   * If it fails it is done again, so that settling twice in the same way is no loss. A request that fails again is split, to find
+   * out which settlement the source refuses. That unit waits, with its lease renewed, and no other unit waits for it.
    */
   settle(settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError>
   /** Extends the leases, and tells of those that are lost. */

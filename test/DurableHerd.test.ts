@@ -8,7 +8,7 @@ import {
   type Clock,
   Context,
   Deferred,
-  type Duration,
+  Duration,
   Effect,
   Exit,
   Fiber,
@@ -352,6 +352,204 @@ describe("a durable herd whose source is in trouble", () => {
       assert.deepStrictEqual(stage.started, [1, 2])
       assert.strictEqual((yield* herd.state).succeeded, 1)
       yield* stage.finish
+    }))
+
+  /** A source that refuses the settlements of these units, as long as there are any. */
+  const refusing = (source: Source, ids: Set<string>, more: Partial<HerdSource.Queue> = {}) => {
+    const requests: Array<number> = []
+    const renewed = new Set<string>()
+    return {
+      /** How many settlements each request had. */
+      requests,
+      /** Units whose leases were renewed. */
+      renewed,
+      source: altered(source, (queue) => ({
+        ...more,
+        settle: (settlements, claim) =>
+          Effect.suspend(() => {
+            requests.push(settlements.length)
+            return settlements.some((settlement) => ids.has(settlement.claim.id))
+              ? Effect.fail(refusal)
+              : queue.settle(settlements, claim)
+          }),
+        renew: (claims) =>
+          Effect.suspend(() => {
+            for (const { id } of claims) renewed.add(id)
+            return queue.renew(claims)
+          })
+      }))
+    }
+  }
+
+  /** Lets time pass, in steps of that many seconds. */
+  const pass = (seconds: number, step = 0.1) =>
+    Effect.repeatN(Effect.zipRight(TestClock.adjust(Duration.seconds(step)), turns), Math.ceil(seconds / step) - 1)
+
+  const refusedLine = (herd: string, id: string) =>
+    `WARN [${herd}] expected the source to settle attempt 1 of unit ${id}, got a refusal: expected the test source to answer, `
+    + "got no; the herd goes on, keeps the unit's lease and tries again after 5s, then less and less often"
+
+  for (const concurrency of [1, 2]) {
+    it.scoped(`does not let a settlement that the source refuses hold up others, and settles it once the source takes it; concurrency ${concurrency}`, () =>
+      Effect.gen(function*() {
+        const { collect, lines } = makeLogs(LogLevel.Warning)
+        const ids = new Set(["2"])
+        const { renewed, requests, source } = refusing(yield* memory, ids, { concurrency })
+        const stage = makeStage()
+        const name = `refused ${concurrency}`
+        const herd = yield* DurableHerd.make({ ...numbers, name, process: stage.process, size: 4, lease: "3 seconds" })
+          .pipe(on(source), collect)
+        yield* herd.offerAll([1, 2, 3, 4, 5, 6], { id: String })
+        yield* turns
+        yield* Effect.forEach([1, 2, 3, 4], stage.succeed, { concurrency: "unbounded" })
+        yield* pass(2)
+        assert.deepStrictEqual(stage.started, [1, 2, 3, 4, 5, 6])
+        yield* stage.finish
+        yield* pass(1)
+        assert.strictEqual((yield* herd.state).succeeded, 6)
+        assert.deepStrictEqual(lines.filter((line) => line.includes("refusal")), [refusedLine(name, "2")])
+
+        renewed.clear()
+        const before = requests.length
+        yield* pass(60, 2.5)
+        assert.deepStrictEqual(Array.from(renewed), ["2"])
+        // After 5, 10 and 20 seconds more each time.
+        assert.strictEqual(requests.length - before, 3)
+        const { held, ready } = yield* herd.depth
+        assert.deepStrictEqual([held, ready, stage.started.length], [1, 0, 6])
+        ids.clear()
+        yield* pass(60, 2.5)
+        yield* herd.awaitIdle
+        assert.deepStrictEqual([stage.started.length, (yield* herd.dead.list()).length], [6, 0])
+        assert.strictEqual(lines.filter((line) => line.includes("refusal")).length, 1)
+      }))
+  }
+
+  it.scoped("settles the rest of a large batch of which a few are refused, in a few requests", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const { requests, source } = refusing(yield* memory, new Set(["0", "1", "500"]))
+      const gate = yield* Deferred.make<void>()
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        name: "large",
+        process: () => Deferred.await(gate),
+        size: 1_000
+      })
+        .pipe(on(source), collect)
+      yield* herd.offerAll(Array.from({ length: 1_000 }, (_, n) => n), { id: String })
+      yield* turns
+      yield* Deferred.succeed(gate, undefined)
+      yield* pass(3)
+      assert.strictEqual((yield* herd.depth).held, 3)
+      // Halving down to each of the three takes 20 requests at most.
+      assert.isBelow(requests.length, 80)
+      assert.deepStrictEqual(
+        lines.filter((line) => line.includes("refusal")).toSorted(),
+        ["0", "1", "500"].map((id) => refusedLine("large", id))
+      )
+    }))
+
+  it.scoped("keeps a dead letter that the source refuses from holding up others, be it that its body can't be read", () =>
+    Effect.gen(function*() {
+      const source = yield* memory
+      const queue = yield* source.open("unreadable", { lease: Duration.seconds(3), maxCrashes: 3 })
+      yield* queue.offer([{ id: "x", body: "{", priority: 0, runAt: undefined }])
+      const refused = refusing(source, new Set(["x"]))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        name: "unreadable",
+        process: stage.process,
+        lease: "3 seconds"
+      })
+        .pipe(on(refused.source), silent.collect)
+      yield* herd.offerAll([1, 2])
+      yield* pass(1)
+      yield* stage.finish
+      yield* pass(60, 2.5)
+      yield* stage.finish
+      assert.deepStrictEqual(stage.started, [1, 2])
+      assert.include(Array.from(refused.renewed), "x")
+    }))
+
+  it.scoped("runs on with one gopher whose unit the source refuses to settle, but not if it refuses the next one too", () =>
+    Effect.gen(function*() {
+      const ids = new Set(["1", "3", "4"])
+      const { source } = refusing(yield* memory, ids)
+      const started: Array<number> = []
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        name: "alone",
+        process: (n) => Effect.sync(() => started.push(n))
+      }).pipe(on(source), silent.collect)
+      yield* herd.offerAll([1, 2, 3, 4, 5, 6], { id: String })
+      yield* pass(20, 2)
+      assert.deepStrictEqual(started, [1])
+      yield* pass(20, 2)
+      assert.deepStrictEqual(started, [1, 2, 3])
+      yield* pass(100, 5)
+      assert.deepStrictEqual(started, [1, 2, 3, 4])
+      ids.clear()
+      yield* pass(200, 5)
+      yield* herd.awaitIdle
+      assert.deepStrictEqual(started, [1, 2, 3, 4, 5, 6])
+    }))
+
+  it.scoped("tries a settlement that was refused once more when it stops, and says what it leaves to the leases", () =>
+    Effect.gen(function*() {
+      for (const taken of [true, false]) {
+        const { collect, lines } = makeLogs(LogLevel.Warning)
+        const ids = new Set(["1"])
+        const kept = yield* memory
+        const { close, herd } = yield* scoped(
+          Effect.orDie(DurableHerd.make({ ...numbers, name: "last", process: () => Effect.void, size: 2 })).pipe(
+            on(refusing(kept, ids).source),
+            collect
+          )
+        )
+        yield* herd.offerAll([1, 2], { id: String })
+        yield* pass(2)
+        assert.strictEqual((yield* herd.depth).held, 1)
+        if (taken) ids.clear()
+        yield* close
+        assert.strictEqual((yield* herd.depth).ready, taken ? 0 : 1)
+        assert.deepStrictEqual(
+          lines.filter((line) => line.includes("stopped")),
+          taken
+            ? []
+            : [
+              "WARN [last] stopped before the source has heard of 1 units: they run again once their leases have run out"
+            ]
+        )
+      }
+    }))
+
+  it.scoped("reports the lost lease of a unit whose settlement was refused once, and forgets that", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const kept = yield* memory
+      const refused = refusing(kept, new Set(["1"]))
+      let lost = false
+      const source = altered(refused.source, (queue) => ({
+        renew: (claims) => Effect.map(queue.renew(claims), () => lost ? claims : [])
+      }))
+      const herd = yield* DurableHerd.make({
+        ...numbers,
+        name: "gone",
+        process: () => Effect.void,
+        lease: "3 seconds",
+        size: 2
+      })
+        .pipe(on(source), collect)
+      yield* herd.offerAll([1, 2], { id: String })
+      yield* pass(2)
+      lost = true
+      yield* pass(2)
+      const before = refused.requests.length
+      yield* pass(60, 2.5)
+      assert.strictEqual(refused.requests.length, before)
+      assert.strictEqual(lines.filter((line) => line.includes("lease lost")).length, 1)
     }))
 
   it.scoped("takes a source that dies for one that fails", () =>

@@ -18,7 +18,9 @@ import { Job } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { bounded } from "./longest.ts"
+import { Refusals } from "./refusals.ts"
 import { Failure } from "./replay.ts"
+import { cutId } from "./show.ts"
 import { sleep } from "./sleep.ts"
 import { SourceTally } from "./sourceTally.ts"
 import { causeText } from "./sourceText.ts"
@@ -29,6 +31,9 @@ const FAREWELL = Duration.seconds(5)
 
 /** How often it is looked what the source has. */
 const LOOK = Duration.seconds(5)
+
+/** How often a settlement is refused alone before the herd goes on without proof that the source takes others. */
+const PATIENCE = 10
 
 const selfInterrupted = "expected the unit to succeed or fail, got interrupted by itself"
 
@@ -41,6 +46,9 @@ interface Held<In, Out, E> {
   settlement: Settlement | undefined
   /** Its gopher waits for the source to hear it. */
   onKnown: (() => void) | undefined
+  /** How many requests with this settlement have failed, and how many had succeeded before the first of these. */
+  refusals: number
+  before: number
 }
 
 /**
@@ -68,6 +76,12 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly ending = new Set<Job<In, Out, E>>()
   /** Those the source is to hear of. */
   private unheard: Array<Held<In, Out, E>> = []
+  /** Units whose settlement the source refuses. Their gophers are free. */
+  private readonly refused = new Refusals<Held<In, Out, E>>()
+  /** How many requests to settle units have succeeded. */
+  private settles = 0
+  /** A unit was put aside without proof, and no request to settle units has succeeded since. */
+  private onTrust = false
   /** How many of those that it is being told of have gophers, which are about to be free. */
   private telling = 0
   /** How many units are being claimed. */
@@ -81,13 +95,13 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private over = false
 
   /** There is something to do for a loop that waits. */
-  private readonly stirred = new Condition(() => this.over || (!this.troubled && this.stir))
+  private readonly stirred = new Condition(() => this.over || (!this.troubled && this.mayAct))
 
   /** The same for the one that listens, or there is nothing left to listen for. */
   private readonly sated = new Condition(() => this.stirred.holds() || this.wanted <= 0)
 
   /** There are leases to renew. */
-  private readonly holding = new Condition(() => this.over || this.held.size > 0)
+  private readonly holding = new Condition(() => this.over || this.held.size + this.refused.size > 0)
 
   /** It is over, and the source has heard of all. */
   private readonly finished = new Condition(() => this.over && this.unheard.length === 0)
@@ -163,13 +177,22 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return -this.herd.vacancies(this.ending.size)
   }
 
-  private get stir(): boolean {
-    return this.unheard.length > 0 || this.surplus > 0 || (this.wanted > 0 && !(this.exhausted && this.listening))
+  private get mayAct(): boolean {
+    if (this.unheard.length > 0 || this.surplus > 0 || this.refused.due !== undefined) return true
+    return this.wanted > 0 && !(this.exhausted && this.listening)
+  }
+
+  /** Wakes a loop if there is something to do. */
+  private stir(): void {
+    this.stirred.checkFirst()
+    this.sated.check()
   }
 
   private readonly step: Effect.Effect<void> = Effect.suspend(() => {
     if (this.troubled && !this.over) return this.stirred.await
     this.giveBack()
+    const { due } = this.refused
+    if (due !== undefined) return this.retell(due)
     // Each loop takes its share, so that while the source hears of some the gophers of others are given work.
     const told = this.unheard.splice(0, Math.ceil(Math.max(this.held.size, this.unheard.length) / this.loops))
     const running = told.filter(isRunning).length
@@ -188,8 +211,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         this.telling -= running
         this.asking -= wanted
         this.window.failed(wanted)
-        this.unheard.unshift(...told)
-        return this.pause(error)
+        return told.length === 0 ? this.pause(error) : this.untold(told, error)
       },
       onSuccess: ({ claimed, lost }) => {
         this.telling -= running
@@ -204,6 +226,92 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
       }
     })
   })
+
+  /** A request to settle units has failed: either the source can't answer, or it refuses one of the settlements. */
+  private untold(told: ReadonlyArray<Held<In, Out, E>>, error: SourceError): Effect.Effect<void> {
+    for (const held of told) this.countRefusal(held)
+    const [first, ...others] = told
+    if (first === undefined || told.every(({ refusals }) => refusals < 2)) return this.postpone(told, error)
+    if (others.length === 0) return this.untoldAlone(first, error)
+    return this.tellAlone([first], {
+      // Another one is first next time.
+      onFailure: (error) => this.postpone([...others, first], error),
+      onSuccess: this.tellParts(others)
+    })
+  }
+
+  /** Halves until those that are refused are alone. The source has just taken another settlement. */
+  private tellParts(told: ReadonlyArray<Held<In, Out, E>>): Effect.Effect<void> {
+    return this.tellAlone(told, {
+      onFailure: (error) => {
+        const [first] = told
+        if (told.length === 1 && first !== undefined) return this.untoldAlone(first, error)
+        const middle = told.length >> 1
+        return Effect.zipRight(
+          this.tellParts(told.slice(0, middle)),
+          Effect.suspend(() => this.tellParts(told.slice(middle)))
+        )
+      },
+      onSuccess: Effect.void
+    })
+  }
+
+  /** Settles these units and claims no others. */
+  private tellAlone(told: ReadonlyArray<Held<In, Out, E>>, then: {
+    readonly onFailure: (error: SourceError) => Effect.Effect<void>
+    readonly onSuccess: Effect.Effect<void>
+  }): Effect.Effect<void> {
+    const settlements = told.flatMap(({ settlement }) => settlement ?? [])
+    return Effect.matchEffect(this.trouble.ask(this.queue.settle(settlements, 0)), {
+      onFailure: (error) => {
+        this.tally.failed()
+        return then.onFailure(error)
+      },
+      onSuccess: ({ lost }) => Effect.zipRight(this.heard(told, lost), then.onSuccess)
+    })
+  }
+
+  private untoldAlone(held: Held<In, Out, E>, error: SourceError): Effect.Effect<void> {
+    return this.isRefused(held) ? this.putAside(held, error) : this.postpone([held], error)
+  }
+
+  private countRefusal(held: Held<In, Out, E>): void {
+    if (held.refusals++ === 0) held.before = this.settles
+  }
+
+  /**
+   * Whether the source refuses this settlement, which has just failed alone. The proof is that it has taken another one since
+   * the first failure. After many failures one unit is put aside without proof, so that a herd with one gopher goes on.
+   */
+  private isRefused({ before, refusals }: Held<In, Out, E>): boolean {
+    if (this.refused.full) return false
+    return this.settles > before || (refusals >= PATIENCE && !this.onTrust)
+  }
+
+  private postpone(told: ReadonlyArray<Held<In, Out, E>>, error: SourceError): Effect.Effect<void> {
+    this.unheard.unshift(...told)
+    return this.pause(error)
+  }
+
+  /** The herd goes on without this settlement. Its lease is kept up, so that the unit does not run again. */
+  private putAside(held: Held<In, Out, E>, { message }: SourceError): Effect.Effect<void> {
+    if (this.settles === held.before) this.onTrust = true
+    this.refused.add(held)
+    this.free(held)
+    this.holding.check()
+    const { attempt, id } = held.claim
+    return this.log(
+      LogLevel.Warning,
+      `expected the source to settle attempt ${attempt} of unit ${cutId(id)}, got a refusal: ${message}; `
+        + "the herd goes on, keeps the unit's lease and tries again after 5s, then less and less often"
+    )
+  }
+
+  /** Tries a settlement again that was put aside. */
+  private retell(held: Held<In, Out, E>): Effect.Effect<void> {
+    this.refused.add(held)
+    return this.tellAlone([held], { onFailure: () => Effect.void, onSuccess: Effect.void })
+  }
 
   /** Units that no gopher is free for go back. */
   private giveBack(): void {
@@ -251,16 +359,26 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   /** The source has heard of these; of the lost ones it did not want to. */
   private heard(told: ReadonlyArray<Held<In, Out, E>>, lost: ReadonlyArray<Claim>): Effect.Effect<void> {
     const losing = new Set(lost.map(keyOf))
+    if (told.length > 0) {
+      this.settles++
+      this.onTrust = false
+    }
     for (const held of told) {
-      const { job, onKnown } = held
-      if (job === undefined) continue
-      this.held.delete(job)
-      if (isRunning(held)) this.ending.add(job)
-      onKnown?.()
+      // The gopher of one that was put aside is free already.
+      if (!this.refused.delete(held)) this.free(held)
     }
     return Effect.forEach(told, ({ claim }) => losing.has(keyOf(claim)) ? this.reportLost(claim) : Effect.void, {
       discard: true
     })
+  }
+
+  /** Lets the gopher of a unit go on. */
+  private free(held: Held<In, Out, E>): void {
+    const { job, onKnown } = held
+    if (job === undefined) return
+    this.held.delete(job)
+    if (isRunning(held)) this.ending.add(job)
+    onKnown?.()
   }
 
   /** A unit has been claimed: brings it to the herd. */
@@ -276,7 +394,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         })
         job.attempts = attempt - 1
         job.schedule = new Failure(attempt, firstFailureAt)
-        const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined }
+        const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined, refusals: 0, before: 0 }
         this.held.set(job, held)
         this.holding.check()
         // It may have closed meanwhile.
@@ -295,7 +413,14 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         })
         const { attempt, body, id, priority } = claim
         this.herd.refuse({ id, body, attempt, priority }, Cause.die(error))
-        const held: Held<In, Out, E> = { claim, job: undefined, settlement: undefined, onKnown: undefined }
+        const held: Held<In, Out, E> = {
+          claim,
+          job: undefined,
+          settlement: undefined,
+          onKnown: undefined,
+          refusals: 0,
+          before: 0
+        }
         this.conclude(held, { _tag: "Bury", claim, cause: causeText(Cause.fail(error)) })
       }
     })
@@ -309,7 +434,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   // ---------------------------------------------------------------------------------------------------- leases
 
   private readonly beat: Effect.Effect<void> = Effect.suspend(() => {
-    const claims = Array.from(this.held.values(), ({ claim }) => claim)
+    const claims = [...this.held.values(), ...this.refused.all].map(({ claim }) => claim)
     const third = Duration.times(this.lease, 1 / 3)
     if (claims.length === 0) return Effect.zipRight(this.holding.await, sleep(third))
     return Effect.matchEffect(this.trouble.ask(this.queue.renew(claims)), {
@@ -322,12 +447,14 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private lose(lost: ReadonlyArray<Claim>): Effect.Effect<void> {
     if (lost.length === 0) return Effect.void
     const losing = new Set(lost.map(keyOf))
-    return Effect.forEach(Array.from(this.held.values()), ({ claim, job, settlement }) => {
+    const refused = this.refused.all.filter((held) => losing.has(keyOf(held.claim)) && this.refused.delete(held))
+    const running = Effect.forEach(Array.from(this.held.values()), ({ claim, job, settlement }) => {
       // Of one that has ended, settling tells.
       if (job === undefined || settlement !== undefined || !losing.has(keyOf(claim))) return Effect.void
       this.held.delete(job)
       return Effect.zipRight(this.reportLost(claim), Effect.forkDaemon(this.herd.cancel(job)))
     }, { discard: true })
+    return Effect.zipRight(running, Effect.forEach(refused, ({ claim }) => this.reportLost(claim), { discard: true }))
   }
 
   /** For the metrics. A source that tells of its changes is asked after one, unless a unit is ready and its wait grows. */
@@ -351,10 +478,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private running: Fiber.RuntimeFiber<void> | undefined = undefined
 
   readonly start: Effect.Effect<void> = Effect.suspend(() => {
-    this.herd.turn.atEnd(() => {
-      this.stirred.checkFirst()
-      this.sated.check()
-    })
+    this.herd.turn.atEnd(() => this.stir())
     const loop = Effect.whileLoop({
       while: () => !this.finished.holds(),
       body: () => this.step,
@@ -364,7 +488,12 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
       concurrency: "unbounded",
       discard: true
     })
-    const life = loops.pipe(Effect.raceFirst(Effect.forever(this.beat)), Effect.raceFirst(Effect.forever(this.look)))
+    const periods = Effect.forever(Effect.map(this.refused.period, () => this.stir()))
+    const life = Effect.zipRight(loops, this.lastTry).pipe(
+      Effect.raceFirst(Effect.forever(this.beat)),
+      Effect.raceFirst(Effect.forever(this.look)),
+      Effect.raceFirst(periods)
+    )
     return Effect.map(Effect.forkDaemon(Effect.interruptible(life)), (running) => {
       this.running = running
     })
@@ -380,13 +509,17 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return Effect.ensuring(this.ended(running), Effect.sync(() => this.tally.stop()))
   })
 
+  private readonly lastTry: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forEach(this.refused.all, (held) => this.retell(held), { discard: true })
+  )
+
   private ended(running: Fiber.RuntimeFiber<void>): Effect.Effect<void> {
     return Effect.gen(this, function*() {
       // On a fiber of its own: a finalizer can't be interrupted, not even by a time-out.
       const ended = yield* Effect.forkDaemon(Effect.interruptible(Effect.timeoutOption(Fiber.await(running), FAREWELL)))
-      if (Option.isSome(yield* Fiber.join(ended))) return
-      yield* Fiber.interrupt(running)
-      const left = this.held.size
+      if (Option.isNone(yield* Fiber.join(ended))) yield* Fiber.interrupt(running)
+      const left = this.held.size + this.refused.size
+      if (left === 0) return
       yield* this.log(
         LogLevel.Warning,
         `stopped before the source has heard of ${left} units: they run again once their leases have run out`
