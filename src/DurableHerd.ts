@@ -100,7 +100,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
     readonly schema: Schema.Schema<In, Encoded>
     /**
      * How long a claim lasts without renewal. Renewed every third of this. Longer means slower recovery from a dead machine. A unit that blocks
-     * the event loop for longer keeps its claim, unless another process has taken the unit meanwhile. More than 0; default 30 s.
+     * the event loop for longer keeps its claim, unless another process has taken the unit meanwhile. More than 0 and
+     * finite; above 100 years it counts as 100 years. Default 30 s.
      */
     readonly lease?: Duration.DurationInput | undefined
     /** A unit that was at work on so many processes as they ended, or lost it, is a dead letter. An integer from 1; default 3. */

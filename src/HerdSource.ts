@@ -284,7 +284,10 @@ export class HerdSource extends Context.Tag("gofherd/HerdSource")<HerdSource, {
  * @category models
  */
 export interface MemoryOptions {
-  /** How long the id of a unit that is done is remembered. Default 1 hour. */
+  /**
+   * How long the id of a unit that is done is remembered. Default 1 hour; may be infinite. A finite one above 100 years counts as
+   * 100 years.
+   */
   readonly retention?: Duration.DurationInput | undefined
 }
 

@@ -68,10 +68,14 @@ export interface PostgresConnectionOptions extends Connection {
 }
 
 interface Times {
-  /** How long units that are done are kept: so long an id is not accepted again. Default 1 hour; may be infinite. */
+  /**
+   * How long units that are done are kept: so long an id is not accepted again. Default 1 hour; may be
+   * infinite. A finite one above 100 years counts as 100 years.
+   */
   readonly retention?: Duration.DurationInput | undefined
   /**
-   * How often it is looked for what nobody tells of, such as a bound of the fleet that another program has changed. More than 0; default 500 ms. Units that
+   * How often it is looked for what nobody tells of, such as a bound of the fleet that another program has changed.
+   * More than 0; default 500 ms; a finite one above 100 years counts as 100 years. Units that
    * any process offers, that are due, or whose leases have run out, are found at once.
    */
   readonly pollInterval?: Duration.DurationInput | undefined

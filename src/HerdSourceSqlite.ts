@@ -22,10 +22,14 @@ import { makeSqlite } from "./internal/sourceSqlite.ts"
  * @category models
  */
 export interface Options {
-  /** How long units that are done are kept, without their bodies: so long an id is not accepted again. Default 1 hour; may be infinite. */
+  /**
+   * How long units that are done are kept, without their bodies: so long an id is not accepted again. Default 1 hour; may be
+   * infinite. A finite one above 100 years counts as 100 years.
+   */
   readonly retention?: Duration.DurationInput | undefined
   /**
-   * How often it is looked for units that other processes have offered, and for those whose time has come. More than 0; default 100 ms. Units that
+   * How often it is looked for units that other processes have offered, and for those whose time has come. More than 0; default 100 ms;
+   * a finite one above 100 years counts as 100 years. Units that
    * this process offers are found at once.
    */
   readonly pollInterval?: Duration.DurationInput | undefined
