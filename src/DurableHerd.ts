@@ -127,7 +127,17 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  * its attempt has ended; so when the process dies at most `size` units run again, those that were at work.
  *
  * - A unit whose attempt fails is retried as `retry` says: the source keeps it until its time has come, and then any process may
- *   have it. It is 100 years at most, also if the Schedule says more, or never. The Schedule is begun anew and played forward to the attempt at hand, with the error of now.
+ *   have it. It is 100 years at most, also if the Schedule says more, or never.
+ * - A unit that stays in one process has one step of the Schedule made for each failure, as in a
+ *   herd in memory. A process remembers this of the 10,000 units of a herd that failed last. For
+ *   any other unit, such as one from another process or from before a restart, it replays the
+ *   steps that it has not made itself. They see the error of now, at the times at which the
+ *   attempts were due; a jitter is rolled anew. Effects of the Schedule (`tapInput`, `mapEffect`
+ *   and the like) run again with each step.
+ * - A failure replays at most 1,000 steps; the next one in that process replays the next 1,000. So
+ *   after a restart at attempt 5,000, the first four failures see a Schedule that is behind. Until
+ *   it has caught up, `recurs(n)` of more than 1,000 counts too few attempts, and a delay that still
+ *   grows after 1,000 steps is too short. Other delays are as ever.
  * - A unit that the Schedule gives up, that dies of a defect or interrupts itself, and one whose body the schema does not decode, is a dead letter:
  *   kept, with why, until it is redriven or discarded.
  * - A shrink and the closing of the scope, once `gracePeriod` has passed, release units that have not ended; their attempt is not

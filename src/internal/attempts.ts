@@ -283,6 +283,7 @@ export class Attempts<In, Out, E, R> {
     const millis = this.measure(gopher)
     const { keeper } = this
     this.tally.retried++
+    job.schedule = decision.state
     gopher.finish = () => {
       this.release(gopher)
       if (keeper !== undefined) {
@@ -291,7 +292,6 @@ export class Attempts<In, Out, E, R> {
       }
       job.attempts++
       job.millis += millis
-      job.schedule = decision.state
       if (job.cancelled || this.stopping) return this.interruptWaiting(job)
       if (decision.delay === 0) return this.backlog.again(job)
       this.backoffs.add(job, decision.at)

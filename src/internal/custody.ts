@@ -18,8 +18,8 @@ import { Job } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
 import { logOf } from "./log.ts"
 import { bounded } from "./longest.ts"
+import { Pasts } from "./pasts.ts"
 import { Refusals } from "./refusals.ts"
-import { Failure } from "./replay.ts"
 import { cutId } from "./show.ts"
 import { sleep } from "./sleep.ts"
 import { SourceTally } from "./sourceTally.ts"
@@ -74,6 +74,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
   /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
   private readonly ending = new Set<Job<In, Out, E>>()
+  private readonly pasts = new Pasts()
   /** Those the source is to hear of. */
   private unheard: Array<Held<In, Out, E>> = []
   /** Units whose settlement the source refuses. Their gophers are free. */
@@ -161,6 +162,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private conclude(held: Held<In, Out, E>, settlement: Settlement): void {
     if (held.settlement !== undefined) return
     held.settlement = settlement
+    this.pasts.follow(settlement, held.job?.schedule)
     this.unheard.push(held)
     this.herd.turn.begin()
   }
@@ -386,14 +388,14 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return Effect.matchCause(this.decode(claim.body), {
       onSuccess: (body) => {
         this.asking--
-        const { attempt, firstFailureAt, id, priority } = claim
+        const { attempt, id, priority } = claim
         const job: Job<In, Out, E> = new Job<In, Out, E>(body, {
           id,
           priority,
           settle: (outcome) => this.settled(job, outcome)
         })
         job.attempts = attempt - 1
-        job.schedule = new Failure(attempt, firstFailureAt)
+        job.schedule = this.pasts.failureOf(claim)
         const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined, refusals: 0, before: 0 }
         this.held.set(job, held)
         this.holding.check()

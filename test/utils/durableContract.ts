@@ -269,6 +269,54 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
       }))
 
     onStore(
+      "G8 makes one step of the Schedule for each failure, of a unit that stays in its process",
+      (store) =>
+        Effect.gen(function*() {
+          const seen: Array<string> = []
+          const { herd } = yield* herdOn<string>(store, {
+            process: (body, { attempt }) => Effect.fail(`${body} ${attempt}`),
+            retry: Schedule.recurs(9).pipe(Schedule.tapInput((error: string) => Effect.sync(() => seen.push(error))))
+          })
+          yield* herd.offer("x")
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(seen, Array.from({ length: 10 }, (_, n) => `x ${n + 1}`))
+        })
+    )
+
+    onStore(
+      "G8 replays the Schedule once, with the error of then, for a unit that comes from another process",
+      (store) =>
+        Effect.gen(function*() {
+          const desk = makeDesk()
+          const seen: Array<string> = []
+          const options: HerdOptions<string> = {
+            process: desk.process,
+            retry: Schedule.recurs(3).pipe(Schedule.tapInput((error: string) => Effect.sync(() => seen.push(error)))),
+            gracePeriod: 0
+          }
+          const failing = (attempt: number) =>
+            Effect.gen(function*() {
+              yield* until(() => desk.inside.has("x") && desk.started.at(-1) === `x ${attempt}`)
+              yield* desk.end("x", Effect.fail(`error ${attempt}`))
+            })
+          const before = yield* herdOn(store, options)
+          yield* before.herd.offerAll(...bodies("x"))
+          yield* failing(1)
+          yield* failing(2)
+          yield* until(() => desk.inside.has("x") && desk.started.at(-1) === "x 3")
+          yield* before.close
+          assert.deepStrictEqual(seen.splice(0), ["error 1", "error 2"])
+          const { herd } = yield* herdOn(store, options)
+          yield* until(() => desk.started.length === 4)
+          yield* failing(3)
+          yield* failing(4)
+          yield* herd.awaitIdle
+          assert.deepStrictEqual(seen, ["error 3", "error 3", "error 3", "error 4"])
+          assert.deepStrictEqual((yield* herd.dead.list()).map(({ attempts, id }) => [id, attempts]), [["x", 4]])
+        })
+    )
+
+    onStore(
       "buries a unit that the Schedule gives up, with its cause, and runs it again once it is redriven",
       (store) =>
         Effect.gen(function*() {
