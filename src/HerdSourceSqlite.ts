@@ -53,6 +53,11 @@ export interface Options {
  * A file that is deleted or replaced while it is open fails every write with a `SourceError` that says so: what went there nobody
  * would read. A herd then waits for the file to be put back, or is to be started again.
  *
+ * Setting the machine's clock changes no delay, backoff, lease or retention. The database's time goes on by the machine's
+ * monotonic clock, which stands still while a Linux machine sleeps. All processes of one run of such a machine agree on it:
+ * `gofherd_meta` has a row for each run. After a restart of the machine, the time of day counts once. On other
+ * systems each process takes the time of day at its start. Under another `Clock`, such as a test's, time goes by that.
+ *
  * Drivers may give integers as numbers, bigints or strings (`intMode` of libsql, `SqlClient.SafeIntegers`).
  *
  * Options out of their bounds are a defect, `InvalidOption`.

@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto"
 import { readFileSync, readlinkSync } from "node:fs"
 import { hostname } from "node:os"
+import { attempt, bootId } from "./boot.ts"
 
 /**
  * Who holds a unit: a name that tells, on the machine that made it, whether the process is alive.
@@ -16,14 +17,6 @@ export interface Owner {
   readonly random: string
 }
 
-const attempt = (read: () => string): string => {
-  try {
-    return read().trim()
-  } catch {
-    return ""
-  }
-}
-
 /** What Linux says of it; elsewhere nothing. */
 const startOf = (pid: number): string => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "utf8"))
@@ -32,7 +25,7 @@ const startOf = (pid: number): string => {
 }
 
 const hostOf = (): string => {
-  const boot = attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"))
+  const boot = bootId()
   const namespace = attempt(() => readlinkSync("/proc/self/ns/pid"))
   return `${boot === "" ? hostname() : boot} ${namespace}`
 }

@@ -1,4 +1,4 @@
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -20,6 +20,10 @@ import { Round } from "./round.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
 import { crashText } from "./sourceText.ts"
+import { StoreTime } from "./storeTime.ts"
+
+/** Of all sources in memory. */
+const time = new StoreTime(() => 0)
 
 /** One that has a herd's units open: by a source, all of whose owners are in this process and alive. */
 interface Owner {
@@ -74,7 +78,7 @@ class MemoryQueue {
     this.retention = retention
   }
 
-  offer(units: ReadonlyArray<NewUnit>, owner: Owner, now: number): void {
+  offer(units: ReadonlyArray<NewUnit>, owner: Owner, now: number, clock: Clock.Clock): void {
     this.tend(now, owner)
     for (const unit of units) {
       if (this.units.has(unit.id) || this.done.has(unit.id)) continue
@@ -93,7 +97,8 @@ class MemoryQueue {
         diedAt: 0
       }
       this.units.set(unit.id, kept)
-      if (unit.runAt !== undefined && unit.runAt > now) this.delay(kept, unit.runAt)
+      const due = unit.runAt === undefined ? now : time.due(clock, unit.runAt)
+      if (due > now) this.delay(kept, due)
       else this.enter(kept)
     }
     this.tell()
@@ -119,7 +124,7 @@ class MemoryQueue {
   }
 
   /** Is it so, now or since before, or is it lost? */
-  settle(settlement: Settlement, owner: Owner, now: number): boolean {
+  settle(settlement: Settlement, owner: Owner, now: number, clock: Clock.Clock): boolean {
     const { id, token } = settlement.claim
     const kept = this.ownedBy(settlement.claim, owner)
     if (kept === undefined) {
@@ -137,7 +142,7 @@ class MemoryQueue {
       case "Retry":
         kept.firstFailureAt = settlement.firstFailureAt
         kept.number = this.ever++
-        this.delay(kept, settlement.at)
+        this.delay(kept, Math.max(now, time.due(clock, settlement.at)))
         break
       case "Bury":
         this.bury(kept, settlement.cause, now)
@@ -171,10 +176,10 @@ class MemoryQueue {
   readonly changes: Changes = {
     count: Effect.sync(() => this.changed.ended),
     after: (count) =>
-      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+      Effect.flatMap(Effect.clock, (clock) => {
         const told = this.changed.after(count)
         const due = this.delayed.peek()?.place
-        return due === undefined ? told : Effect.raceFirst(told, sleep(Math.max(0, due - now)))
+        return due === undefined ? told : Effect.raceFirst(told, sleep(Math.max(0, due - time.now(clock))))
       })
   }
 
@@ -185,7 +190,8 @@ class MemoryQueue {
 
   /** Waits until there is something to claim, or it is time to look again. */
   arrival(owner: Owner): Effect.Effect<void> {
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => {
+    return Effect.flatMap(Effect.clock, (clock) => {
+      const now = time.now(clock)
       const next = this.nextEvent(owner)
       if (this.ready.size > 0 || next <= now) return Effect.void
       const told = this.bell.after(this.bell.ended)
@@ -193,21 +199,22 @@ class MemoryQueue {
     })
   }
 
-  depth(owner: Owner, now: number): Depth {
+  depth(owner: Owner, now: number, clock: Clock.Clock): Depth {
     this.tend(now, owner)
+    const { oldest } = this
     return {
       ready: this.ready.size,
       delayed: this.delayed.size,
       held: this.held.size,
       dead: this.dead.size,
-      oldestAt: this.oldestAt
+      oldestAt: oldest === undefined ? undefined : time.toClock(clock, oldest)
     }
   }
 
-  list(limit: number, offset: number): ReadonlyArray<DeadLetter> {
+  list(limit: number, offset: number, clock: Clock.Clock): ReadonlyArray<DeadLetter> {
     return Array.from(this.dead).toReversed().slice(offset, offset + limit).map((kept) => {
-      const { attempts, cause, crashes, diedAt, unit: { body, id, priority } } = kept
-      return { id, body, priority, attempts, crashes, cause, diedAt }
+      const { attempts, cause, crashes, unit: { body, id, priority } } = kept
+      return { id, body, priority, attempts, crashes, cause, diedAt: time.toClock(clock, kept.diedAt) }
     })
   }
 
@@ -270,7 +277,7 @@ class MemoryQueue {
     }
   }
 
-  private get oldestAt(): number | undefined {
+  private get oldest(): number | undefined {
     const ready = Array.from(this.units.values()).filter(({ state }) => state === "ready")
     return ready.length === 0 ? undefined : ready.reduce((oldest, { place }) => Math.min(oldest, place), Infinity)
   }
@@ -344,23 +351,24 @@ export const makeMemory = (
         queue.maxCrashes = maxCrashes
         yield* Effect.addFinalizer(() => Effect.sync(() => queue.releaseAll(owner)))
         return {
-          offer: (units) => atNow((now) => queue.offer(units, owner, now)),
+          offer: (units) => atNow((now, clock) => queue.offer(units, owner, now, clock)),
           claim: (max) => atNow((now) => queue.claim(max, owner, until, now)),
           settle: (settlements, claim) =>
-            atNow((now) => ({
-              lost: settlements.filter((settlement) => !queue.settle(settlement, owner, now)).map(({ claim }) => claim),
+            atNow((now, clock) => ({
+              lost: settlements.filter((settlement) => !queue.settle(settlement, owner, now, clock))
+                .map(({ claim }) => claim),
               claimed: claim > 0 ? queue.claim(claim, owner, until, now) : []
             })),
           renew: (claims) => atNow((now) => claims.filter((claim) => !queue.renew(claim, owner, now + until))),
           arrival: queue.arrival(owner),
           idle: atNow((now) => queue.isIdle(owner, now)),
           changes: queue.changes,
-          depth: atNow((now) => queue.depth(owner, now)),
+          depth: atNow((now, clock) => queue.depth(owner, now, clock)),
           dead: {
             list: (options) =>
-              Effect.sync(() => {
+              atNow((_, clock) => {
                 const { limit, offset } = listOptions(options)
-                return queue.list(limit, offset)
+                return queue.list(limit, offset, clock)
               }),
             redrive: (ids) => atNow((now) => queue.redrive(ids, now)),
             discard: (ids) => Effect.sync(() => queue.discard(ids))
@@ -371,4 +379,5 @@ export const makeMemory = (
   }
 }
 
-const atNow = <A>(f: (now: number) => A): Effect.Effect<A> => Effect.map(Clock.currentTimeMillis, f)
+const atNow = <A>(f: (now: number, clock: Clock.Clock) => A): Effect.Effect<A> =>
+  Effect.map(Effect.clock, (clock) => f(time.now(clock), clock))

@@ -18,6 +18,7 @@ import type {
   Settlement
 } from "../HerdSource.ts"
 import type { Options } from "../HerdSourceSqlite.ts"
+import { bootOf, isMachines, machine, steadyMillis, uptime } from "./boot.ts"
 import { readNow } from "./check.ts"
 import { nextTurn } from "./nextTurn.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
@@ -28,6 +29,7 @@ import { crashText } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
 import { SqliteFile } from "./sqliteFile.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
+import { StoreTime } from "./storeTime.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
 const TIDY = 1_000
@@ -71,13 +73,13 @@ const byPlace = (self: Row, that: Row): number =>
   that.priority - self.priority || self.place - that.place || Number(BigInt(self.seq) - BigInt(that.seq))
 
 /** The row that it makes of the unit: `[seq, claims, state, place, first_failure_at, cause]`. */
-const settled = (settlement: Settlement): ReadonlyArray<unknown> => {
+const settled = (settlement: Settlement, due: (at: number) => number): ReadonlyArray<unknown> => {
   const claim = partsOf(settlement.claim)
   switch (settlement._tag) {
     case "Ack":
       return [...claim, "done"]
     case "Retry":
-      return [...claim, "delayed", Math.ceil(settlement.at), settlement.firstFailureAt, settlement.cause]
+      return [...claim, "delayed", due(settlement.at), settlement.firstFailureAt, settlement.cause]
     case "Bury":
       return [...claim, "dead", null, null, settlement.cause]
     case "Release":
@@ -96,7 +98,15 @@ class SqliteSource {
   /** Those that are open. */
   readonly queues = new Set<SqliteQueue>()
   private readonly bells = new Map<string, Round>()
-  private latest = 0
+  /** How far the time of the database is ahead of this machine's monotonic clock. */
+  private offset = 0
+  /** The latest time that the database had seen when it was opened. */
+  private seen = 0
+  readonly time = new StoreTime((clock) =>
+    isMachines(clock)
+      ? this.offset + uptime() - steadyMillis(clock)
+      : Math.max(clock.unsafeCurrentTimeMillis(), this.seen) - steadyMillis(clock)
+  )
 
   constructor(sql: SqlClient.SqlClient, options: Options) {
     const { pollInterval, retention } = readNow(options, ({ pollInterval, retention }) => ({ pollInterval, retention }))
@@ -120,11 +130,30 @@ class SqliteSource {
         operation,
         "SELECT value FROM gofherd_meta WHERE key = 'version'"
       )
-      if (version?.value === VERSION) return
-      const cause = new Error(`tables of version ${version?.value}, which this version of gofherd does not know`)
-      return yield* new SourceError({ source: "SQLite", operation, cause })
+      if (version?.value !== VERSION) {
+        const cause = new Error(`tables of version ${version?.value}, which this version of gofherd does not know`)
+        return yield* new SourceError({ source: "SQLite", operation, cause })
+      }
+      const [seen] = yield* this.read<{ readonly value: number }>(operation, statements.seen)
+      this.seen = seen?.value ?? 0
+      this.offset = yield* this.findOffset(operation, bootOf())
     })
   )
+
+  /**
+   * All processes of one run of the machine agree on it, also those that start after the time of day was set. Where that run has no
+   * name, each process takes the time of day at its start.
+   */
+  private findOffset(operation: string, boot: string | undefined): Effect.Effect<number, SourceError> {
+    return Effect.gen(this, function*() {
+      const today = boot === undefined ? steadyMillis(machine) : Date.now()
+      const offset = Math.ceil(Math.max(today, this.seen) - uptime())
+      if (boot === undefined) return offset
+      yield* this.write(operation, statements.boot, [boot, offset])
+      const [row] = yield* this.read<{ readonly value: number }>(operation, statements.offset, [boot])
+      return row?.value ?? offset
+    })
+  }
 
   read<A extends object = Row>(
     operation: string,
@@ -171,11 +200,8 @@ class SqliteSource {
     return bell
   }
 
-  /** The time, which never goes back: units keep their order. */
-  readonly now: Effect.Effect<number> = Effect.map(
-    Clock.currentTimeMillis,
-    (now) => this.latest = Math.max(now, this.latest)
-  )
+  /** The database's time, which never goes back: units keep their order. */
+  readonly now: Effect.Effect<number> = Clock.clockWith((clock) => Effect.sync(() => this.time.now(clock)))
 
   /** Since before this time units that are done are forgotten. */
   forgottenBefore(now: number): number {
@@ -215,10 +241,12 @@ class SqliteQueue implements Queue {
 
   readonly offer = (units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError> =>
     Effect.gen(this, function*() {
-      const now = yield* this.source.now
-      const rows = units.map(({ body, id, priority, runAt = now }) =>
-        runAt > now ? [id, body, priority, "delayed", Math.ceil(runAt)] : [id, body, priority, "ready", now]
-      )
+      const clock = yield* Effect.clock
+      const now = this.source.time.now(clock)
+      const rows = units.map(({ body, id, priority, runAt }) => {
+        const due = runAt === undefined ? now : this.source.time.due(clock, runAt)
+        return due > now ? [id, body, priority, "delayed", due] : [id, body, priority, "ready", now]
+      })
       yield* this.write("offer", statements.offer, [this.herd, JSON.stringify(rows)], true)
       this.bell.next()
     })
@@ -237,10 +265,12 @@ class SqliteQueue implements Queue {
 
   readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
     Effect.gen(this, function*() {
-      const now = yield* this.source.now
+      const clock = yield* Effect.clock
+      const now = this.source.time.now(clock)
+      const due = (at: number) => Math.max(now, this.source.time.due(clock, at))
       const rows = yield* this.write("settle", statements.settle, [
         now,
-        JSON.stringify(settlements.map(settled)),
+        JSON.stringify(settlements.map((settlement) => settled(settlement, due))),
         this.ownerText
       ])
       if (settlements.some(({ _tag }) => _tag !== "Ack")) this.bell.next()
@@ -361,7 +391,10 @@ class SqliteQueue implements Queue {
         this.herd,
         this.herd
       ])
-    return { ready, delayed: of("delayed"), held: of("held"), dead: of("dead"), oldestAt: first?.oldest ?? undefined }
+    const clock = yield* Effect.clock
+    const oldest = first?.oldest ?? undefined
+    const oldestAt = oldest === undefined ? undefined : this.source.time.toClock(clock, oldest)
+    return { ready, delayed: of("delayed"), held: of("held"), dead: of("dead"), oldestAt }
   })
 
   readonly dead = {
@@ -369,8 +402,9 @@ class SqliteQueue implements Queue {
       Effect.gen(this, function*() {
         const { limit, offset } = listOptions(options)
         const rows = yield* this.read("list", statements.list, [this.herd, limit, offset])
-        return rows.map(({ attempts, body, cause, crashes, ended_at: diedAt, id, priority }) => (
-          { id, body, priority, attempts, crashes, cause, diedAt }
+        const clock = yield* Effect.clock
+        return rows.map(({ attempts, body, cause, crashes, ended_at, id, priority }) => (
+          { id, body, priority, attempts, crashes, cause, diedAt: this.source.time.toClock(clock, ended_at) }
         ))
       }),
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>

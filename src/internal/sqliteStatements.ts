@@ -69,6 +69,18 @@ const letters = `SELECT seq FROM gofherd_units
  * @internal
  */
 export const statements = {
+  // The latest time that was written down, other than those to come. By the last row, and by each herd's indices.
+  seen: `SELECT max(
+      coalesce((SELECT place FROM gofherd_units WHERE seq = (SELECT max(seq) FROM gofherd_units) AND state <> 'delayed'), 0),
+      coalesce((
+        SELECT max(max(
+          coalesce((SELECT max(ended_at) FROM gofherd_units WHERE herd = herds.herd AND state = 'done'), 0),
+          coalesce((SELECT max(ended_at) FROM gofherd_units WHERE herd = herds.herd AND state = 'dead'), 0)
+        )) FROM (SELECT DISTINCT herd FROM gofherd_counts) AS herds
+      ), 0)
+    ) AS value`,
+  boot: `INSERT INTO gofherd_meta (key, value) SELECT ?, ? WHERE ${isSetUp} ON CONFLICT DO NOTHING`,
+  offset: "SELECT value FROM gofherd_meta WHERE key = ?",
   offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
     SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE ${isSetUp}
     ON CONFLICT (herd, id) DO NOTHING`,

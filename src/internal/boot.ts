@@ -1,0 +1,62 @@
+import * as Clock from "effect/Clock"
+import { readFileSync, readlinkSync } from "node:fs"
+
+/**
+ * Effect's own Clock.
+ *
+ * @internal
+ */
+export const machine = Clock.make()
+
+/**
+ * What is read, `""` if that fails.
+ *
+ * @internal
+ */
+export const attempt = (read: () => string): string => {
+  try {
+    return read().trim()
+  } catch {
+    return ""
+  }
+}
+
+/**
+ * The name of this run of the machine, `""` if it has none.
+ *
+ * @internal
+ */
+export const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"))
+
+/**
+ * A name of this run of the machine, all of whose processes have one monotonic clock. Linux has one.
+ *
+ * @internal
+ */
+export const bootOf = (): string | undefined => {
+  const boot = bootId()
+  // A container may have its own monotonic clock.
+  const namespace = attempt(() => readlinkSync("/proc/self/ns/time"))
+  return boot === "" ? undefined : `boot ${boot} ${namespace}`.trim()
+}
+
+/**
+ * Milliseconds of the machine's monotonic clock.
+ *
+ * @internal
+ */
+export const uptime = (): number => Number(process.hrtime.bigint()) / 1e6
+
+/**
+ * The Clock's nanoseconds, in milliseconds.
+ *
+ * @internal
+ */
+export const steadyMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+/**
+ * Effect's own Clock goes by the machine's monotonic clock; a test's Clock does not.
+ *
+ * @internal
+ */
+export const isMachines = (clock: Clock.Clock): boolean => Math.abs(steadyMillis(clock) - steadyMillis(machine)) < 1_000
