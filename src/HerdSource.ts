@@ -130,20 +130,34 @@ export interface Depth {
  */
 export interface DeadLetter {
   readonly id: string
-  /** JSON, as it was offered. */
+  /** JSON, as it was offered; its beginning if `cut` is true. */
   readonly body: string
+  /** True if `body` was longer than `maxBody` of `ListOptions`. Otherwise absent. */
+  readonly cut?: boolean | undefined
   readonly priority: number
   /** How often it was claimed without being released. */
   readonly attempts: number
   /** How many of these ended with their process, or with their lease. */
   readonly crashes: number
-  /** Why it was buried. */
+  /** Why it was buried, in at most 4,000 characters. */
   readonly cause: string
   /** When it was buried, in epoch milliseconds. */
   readonly diedAt: number
 }
 
 /**
+ * Which dead letters are listed, and how much of each body.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import type * as HerdSource from "gofherd/HerdSource"
+ *
+ * // Ids and causes, without a single body.
+ * const causes = (dead: HerdSource.DeadLetters) =>
+ *   Effect.map(dead.list({ limit: 1_000, maxBody: 0 }), (letters) => letters.map(({ cause, id }) => `${id}: ${cause}`))
+ * ```
+ *
  * @since 0.1.0
  * @category models
  */
@@ -152,6 +166,11 @@ export interface ListOptions {
   readonly limit?: number | undefined
   /** How many to pass over; an integer from 0, default 0. */
   readonly offset?: number | undefined
+  /**
+   * The longest body that is read, in UTF-16 code units; an integer from 0. A longer body is cut, never within a
+   * character, and its letter has `cut: true`. Default: bodies are read whole.
+   */
+  readonly maxBody?: number | undefined
 }
 
 /**
@@ -161,7 +180,10 @@ export interface ListOptions {
  * @category models
  */
 export interface DeadLetters {
-  /** The last buried first. */
+  /**
+   * The last buried first. A source cuts bodies to `maxBody` where they are kept: a thousand large ones are not read.
+   * Letters that are redriven or discarded meanwhile may be missing.
+   */
   list(options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError>
   /** Makes them ready again, as if they had just been offered. How many it were: ids that are no dead letter's are passed over. */
   redrive(ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError>

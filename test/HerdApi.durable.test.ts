@@ -2,8 +2,9 @@
  * What the routes tell of a durable herd, and change: its source's figures, its fleet size, its dead letters.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, LogLevel, Schema, Scope, Stream, TestClock } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, LogLevel, Schema, Scope, Stream, TestClock } from "effect"
 import type { HerdApi } from "gofherd"
+import * as HerdSource from "gofherd/HerdSource"
 import { Monitor } from "../src/internal/monitor.ts"
 import { type Mails, makeSource, serve, test, type TestSource } from "./utils/durable.ts"
 import { ask as askAny, eventsIn, listen } from "./utils/http.ts"
@@ -447,6 +448,43 @@ describe("GET /herds/:name/dead", () => {
       assert.isBelow(text.length, 60_000)
     })
   )
+
+  for (const knows of [true, false]) {
+    test(
+      `asks its source for no more than 10,000 characters of a body, and cuts it itself ${
+        knows ? "too" : "where the source does not"
+      }`,
+      Effect.gen(function*() {
+        const source = makeSource()
+        const asked: Array<HerdSource.ListOptions | undefined> = []
+        const layer = Layer.map(source.layer, (context) => {
+          const { open } = Context.get(context, HerdSource.HerdSource)
+          const listing = (queue: HerdSource.Queue): HerdSource.Queue => ({
+            ...queue,
+            dead: {
+              ...queue.dead,
+              list: (options) => {
+                asked.push(options)
+                return queue.dead.list(knows ? options : { ...options, maxBody: undefined })
+              }
+            }
+          })
+          return Context.make(HerdSource.HerdSource, {
+            open: (herd, options) => Effect.map(open(herd, options), listing)
+          })
+        })
+        const { kill, url } = yield* serve({ ...source, layer })
+        yield* kill(`bad ${"x".repeat(20_000)}`, `bad ${"y".repeat(9_994)}`, "bad")
+        const letters = (yield* ask(`${url}/herds/mails/dead?limit=3`)).json as Letters
+        assert.deepStrictEqual(
+          letters.map(({ body }) => body),
+          [`"bad"`, `"bad ${"y".repeat(9_994)}"`, `"bad ${"x".repeat(9_994)}…`]
+        )
+        assert.isTrue(letters.every((letter) => !("cut" in letter)))
+        assert.deepStrictEqual(asked.map((options) => options?.maxBody), [10_000])
+      })
+    )
+  }
 
   const limit = "expected limit to be an integer from 1 to 1000, got"
   const offset = "expected offset to be an integer from 0, got"

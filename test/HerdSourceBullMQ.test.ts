@@ -351,6 +351,21 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.strictEqual(yield* Effect.promise(() => jobs.getFailedCount()), 1)
       }))
 
+    it.scoped("lists 4,000 characters of a cause, however long a one another program wrote", () =>
+      Effect.gen(function*() {
+        const queue = yield* open("long-causes")
+        const causes = ["€".repeat(4_000), "€".repeat(4_001), "🦫".repeat(3_000), "x".repeat(1_000_000)]
+        for (const [n, cause] of causes.entries()) {
+          yield* queue.offer([unit(`unit ${n}`)])
+          yield* queue.settle((yield* claimed(queue, 1)).map((claim) => ({ _tag: "Bury", claim, cause })), 0)
+        }
+        const letters = yield* queue.dead.list()
+        assert.deepStrictEqual(
+          causes.map((_, n) => letters.find(({ id }) => id === `unit ${n}`)?.cause),
+          ["€".repeat(4_000), `${"€".repeat(3_999)}…`, `${"🦫".repeat(1_999)}…`, `${"x".repeat(3_999)}…`]
+        )
+      }))
+
     it.scoped("claims jobs of other programs, which see what becomes of them", () =>
       Effect.gen(function*() {
         const { foreign } = yield* Place

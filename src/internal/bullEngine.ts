@@ -99,6 +99,11 @@ export interface Engine {
   readonly depth: () => Promise<Depth>
   /** Deletes jobs that were completed so many milliseconds ago, or before, up to so many. How many it were. */
   forget(age: number, most: number): Promise<number>
+  /**
+   * Jobs by their ids, in that order; those that are gone are left out. Each has at least `maxBody` UTF-16 code units of its data,
+   * and one more if there are more; without `maxBody` it has none.
+   */
+  letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>>
   /** Makes dead letters forget that they were attempted. The ids of those that are dead letters. */
   pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>>
   /** Deletes dead letters. How many it were. */

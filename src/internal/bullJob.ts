@@ -1,7 +1,7 @@
 import type { JobJson, MinimalJob } from "bullmq"
 import type { Claim, DeadLetter, NewUnit } from "../HerdSource.ts"
 import { checkNow, isObject } from "./check.ts"
-import { crashText } from "./sourceText.ts"
+import { crashText, cutBody, cutCause } from "./sourceText.ts"
 
 // ------------------------------------------------------------------------------------------------------ ids
 
@@ -271,13 +271,17 @@ const isJob = (value: unknown): value is JobJson => isObject(value) && "data" in
 /**
  * @internal
  */
-export const deadLetter = (json: JobJson, id: string): DeadLetter => ({
-  id: unitId(id),
-  body: bodyOf(json),
-  priority: unitPriority(json),
-  // BullMQ has counted as an attempt that a crash buried it.
-  attempts: json.attemptsMade + json.stalledCounter - (json.failedReason === crashText ? 1 : 0),
-  crashes: json.stalledCounter,
-  cause: json.failedReason,
-  diedAt: json.finishedOn ?? 0
-})
+export const deadLetter = ({ id, json }: Next, maxBody: number): DeadLetter =>
+  cutBody(
+    {
+      id: unitId(id),
+      body: bodyOf(json),
+      priority: unitPriority(json),
+      // BullMQ has counted as an attempt that a crash buried it.
+      attempts: json.attemptsMade + json.stalledCounter - (json.failedReason === crashText ? 1 : 0),
+      crashes: json.stalledCounter,
+      cause: cutCause(json.failedReason),
+      diedAt: json.finishedOn ?? 0
+    },
+    maxBody
+  )

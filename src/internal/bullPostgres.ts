@@ -10,12 +10,13 @@ import {
   type Retry,
   type Stepped
 } from "./bullEngine.ts"
-import { type Held, type NewJob, progressText } from "./bullJob.ts"
+import { type Held, type NewJob, type Next, progressText } from "./bullJob.ts"
 import { count, type Counted, statements } from "./bullPostgresStatements.ts"
 import { postgresReason, searchPathError } from "./bullReasons.ts"
 import { timed } from "./bullTimes.ts"
 import { Round } from "./round.ts"
 import { ServerTime } from "./serverTime.ts"
+import { LONGEST_CAUSE } from "./sourceText.ts"
 
 interface Row {
   readonly id: string
@@ -65,6 +66,56 @@ const lockedOf = (row: Row): Locked => ({
     ...(row.scheduler_id === null ? {} : { repeatJobKey: row.scheduler_id })
   }
 })
+
+interface Letter {
+  readonly id: string
+  /** As PostgreSQL writes it, or its beginning. */
+  readonly data: Uint8Array | null
+  readonly whole: boolean | null
+  readonly failed_reason: Uint8Array | null
+  readonly name: string
+  readonly opts: JobsOptions
+  readonly priority: number
+  readonly added_at_ms: string
+  readonly finished_at_ms: string | null
+  readonly attempts_made: number
+  readonly stalled_count: number
+}
+
+const letterOf = (row: Letter): Next => ({
+  id: row.id,
+  json: {
+    id: row.id,
+    name: row.name,
+    data: row.whole === false ? compact(textOf(row.data)) : JSON.stringify(JSON.parse(textOf(row.data) || "{}")),
+    opts: row.opts,
+    progress: 0,
+    attemptsMade: row.attempts_made,
+    attemptsStarted: 0,
+    stalledCounter: row.stalled_count,
+    timestamp: Number(row.added_at_ms),
+    priority: row.priority,
+    failedReason: textOf(row.failed_reason),
+    returnvalue: "",
+    ...(row.finished_at_ms === null ? {} : { finishedOn: Number(row.finished_at_ms) })
+  }
+})
+
+/** Without the part of a character at its end. */
+const textOf = (bytes: Uint8Array | null): string =>
+  new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes ?? undefined, { stream: true })
+
+/** The beginning of a JSON text, without PostgreSQL's spaces after commas and colons. */
+const compact = (text: string): string => {
+  let quoted = false
+  return text.replace(/\\.|"|[,:] /gs, (token) => {
+    if (token === "\"") quoted = !quoted
+    return quoted ? token : token.slice(0, 1)
+  })
+}
+
+/** How many dead letters are read at a time: to write a large one down takes PostgreSQL some milliseconds. */
+const LISTED = 25
 
 /** How a connection is to behave. Any of it may be overridden. */
 const behaviour = { connectionTimeoutMillis: 10_000, query_timeout: 10_000, keepAlive: true }
@@ -269,6 +320,20 @@ class PostgresEngine implements Engine {
   async forget(age: number, most: number): Promise<number> {
     const [row] = await this.run<{ readonly count: string }>("forget", [this.time.now - age, most])
     return Number(row?.count ?? 0)
+  }
+
+  async letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>> {
+    // A code unit is three bytes at most, a space follows two others at least, and a part of a character may be lost.
+    const bytes = (units: number) => Math.min(Math.ceil(4.5 * units) + 12, 2 ** 31 - 1)
+    const parameters = [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE)]
+    const letters: Array<Next> = []
+    for (let from = 0; from < ids.length; from += LISTED) {
+      const some = ids.slice(from, from + LISTED)
+      const rows = await this.run<Letter>("letters", [some, ...parameters])
+      const found = new Map(rows.map((row) => [row.id, letterOf(row)]))
+      letters.push(...some.flatMap((id) => found.get(id) ?? []))
+    }
+    return letters
   }
 
   async pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>> {

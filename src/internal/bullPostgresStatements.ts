@@ -185,6 +185,13 @@ export const statements = {
     )
     SELECT count(*) AS count, publish_event($1, 'cleaned', jsonb_build_object('count', count(*)::text)) FROM forgotten
     HAVING count(*) > 0`,
+  // $3: bytes of the data, $4: bytes of the reason, both as UTF-8: a database of SQL_ASCII knows no characters. JSON is written with spaces.
+  letters: `WITH letters AS MATERIALIZED (${list("unnest($2::text[])")})
+    SELECT job.id, substring(bytes FOR $3) AS data, octet_length(bytes) <= $3 AS whole,
+      substring(convert_to(failed_reason, 'UTF8') FOR $4) AS failed_reason,
+      name, opts, priority, added_at_ms, finished_at_ms, attempts_made, stalled_count
+    FROM letters JOIN job ON ${isOf("letters")},
+      LATERAL (SELECT CASE WHEN $3::int > 0 THEN convert_to(data::text, 'UTF8') END AS bytes OFFSET 0) AS written`,
   pardon: `WITH letters AS MATERIALIZED (${list("unnest($2::text[])")})
     UPDATE job SET stalled_count = 0, deferred_failure = NULL, progress = $3::jsonb
     FROM letters WHERE ${isOf("letters")} AND state::text = 'failed' RETURNING job.id`,

@@ -12,12 +12,13 @@ import {
   type Stepped,
   texts
 } from "./bullEngine.ts"
-import { type Held, type NewJob, nextOf, progressText } from "./bullJob.ts"
+import { type Held, type NewJob, type Next, nextOf, progressText } from "./bullJob.ts"
 import { redisReason } from "./bullReasons.ts"
-import { fields, scripts, timely } from "./bullRedisScripts.ts"
+import { fields, letterFields, scripts, timely } from "./bullRedisScripts.ts"
 import { TimedRedisBackend } from "./bullTimes.ts"
 import { Round } from "./round.ts"
 import { ServerTime } from "./serverTime.ts"
+import { LONGEST_CAUSE } from "./sourceText.ts"
 
 /** Milliseconds that a look at the events lasts, if there are none. */
 const BLOCK = 2_000
@@ -28,6 +29,9 @@ const PAUSE = 5
 
 /** How many jobs are completed and claimed by one command: others wait meanwhile. */
 const STEPS = 500
+
+/** How many dead letters are read by one command: a script copies their bodies before it cuts them. */
+const LISTED = 25
 
 /** What may make that there is more to claim: always, or where the fleet is at its bound. */
 const telling = new Set(["waiting", "delayed", "resumed", "gofherd"])
@@ -261,6 +265,19 @@ class RedisEngine implements Engine {
     return (await this.backend.cleanJobsByState("completed", before, most)).length
   }
 
+  async letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>> {
+    // A code unit is three bytes at most; up to three are lost where a character is cut off.
+    const bytes = (units: number) => 3 * units + 6
+    const asked: Array<Promise<unknown>> = []
+    for (let from = 0; from < ids.length; from += LISTED) {
+      const some = ids.slice(from, from + LISTED)
+      asked.push(this.run("letters", [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE), ...some]))
+    }
+    const { failed, values } = await settledAll(asked)
+    if (failed !== undefined) throw failed.reason
+    return values.flatMap((raws) => Array.isArray(raws) ? raws.flatMap((raw) => jobOf(raw, letterFields) ?? []) : [])
+  }
+
   async pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>> {
     return texts(await this.run("pardon", [progressText({ readyAt: this.time.next }), ...ids]))
   }
@@ -291,10 +308,14 @@ const keepOf = (retention: number): boolean | KeepJobs => {
 }
 
 /** A job out of its fields. */
-const claimedOf = (raw: unknown, lock: string): Locked | undefined => {
+const jobOf = (raw: unknown, fields: ReadonlyArray<string>): Next | undefined => {
   const [id, values]: ReadonlyArray<unknown> = Array.isArray(raw) ? raw : []
   const known: ReadonlyArray<unknown> = Array.isArray(values) ? values : []
-  const next = nextOf(raw2NextJobData([fields.flatMap((field, i) => known[i] === null ? [] : [field, known[i]]), id]))
+  return nextOf(raw2NextJobData([fields.flatMap((field, i) => known[i] === null ? [] : [field, known[i]]), id]))
+}
+
+const claimedOf = (raw: unknown, lock: string): Locked | undefined => {
+  const next = jobOf(raw, fields)
   return next && { ...next, lock }
 }
 

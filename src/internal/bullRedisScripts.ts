@@ -326,6 +326,51 @@ return {told, claimed, limited and 1 or 0}
 `
 
 /**
+ * What is listed of a job.
+ *
+ * @internal
+ */
+export const letterFields = [
+  "data",
+  "failedReason",
+  "opts",
+  "priority",
+  "timestamp",
+  "attemptsMade",
+  "atm",
+  "stc",
+  "finishedOn",
+  "name"
+]
+
+/**
+ * Bytes of data, bytes of reasons, ids: what is listed of the jobs, by their ids. Texts are cut to so many bytes, between
+ * characters.
+ */
+const letters = `${start}
+local function clip(text, most)
+  if not text or #text <= most then return text end
+  while most > 0 do
+    local byte = string.byte(text, most + 1)
+    if byte < 0x80 or byte >= 0xC0 then break end
+    most = most - 1
+  end
+  return string.sub(text, 1, most)
+end
+
+local letters = {}
+for i = 3, #ARGV do
+  local job = call('HMGET', prefix .. ARGV[i], ${letterFields.map((field) => `'${field}'`).join(", ")})
+  if job[1] or job[3] then
+    job[1] = clip(job[1], tonumber(ARGV[1]))
+    job[2] = clip(job[2], tonumber(ARGV[2]))
+    table.insert(letters, {ARGV[i], job})
+  end
+end
+return letters
+`
+
+/**
  * Progress, ids: makes dead letters forget that they were attempted. Those that are dead letters.
  */
 const pardon = `${start}
@@ -386,6 +431,7 @@ export const scripts = {
   release,
   renew,
   recover,
+  letters,
   pardon,
   discard,
   old,

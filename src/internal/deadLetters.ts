@@ -27,10 +27,11 @@ export const listDead = (
   options: ListOptions
 ): Effect.Effect<ReadonlyArray<DeadLetter>, SourceFailed> =>
   Effect.map(
-    Effect.mapError(dead.list(options), sourceFailed),
+    Effect.mapError(dead.list({ ...options, maxBody: LONGEST }), sourceFailed),
     (letters) =>
-      letters.map(({ attempts, body, cause, crashes, diedAt, id, priority }) => {
-        const short = cut(body, LONGEST, "…")
+      letters.map(({ attempts, body, cause, crashes, cut: isCut = false, diedAt, id, priority }) => {
+        // A source that does not know `maxBody` gives bodies whole.
+        const short = cut(isCut ? `${body}…` : body, LONGEST, "…")
         return DeadLetter.make(
           { id, body: short, priority, attempts, crashes, cause, diedAt: new Date(diedAt) },
           trusted

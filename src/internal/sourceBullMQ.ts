@@ -36,7 +36,7 @@ const RECOVER = { shortest: 20, longest: 10_000 }
 const FORGET = 1_000
 const DELETED = 1_000
 
-/** How many dead letters are read or redriven at a time. */
+/** How many dead letters are redriven or discarded at a time. */
 const LETTERS = 500
 
 /** Milliseconds for each of the two things that are done when the scope closes. */
@@ -210,12 +210,11 @@ class BullQueue implements Queue {
   readonly dead = {
     list: (options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError> =>
       Effect.suspend(() => {
-        const { limit, offset } = listOptions(options)
+        const { limit, maxBody, offset } = listOptions(options)
         return this.look("list", async () => {
-          const { backend } = this.engine
-          const ids = (await backend.getRanges(["failed"], offset, offset + limit - 1, false)).flat()
-          const letters = await Promise.all(ids.map(async (id) => ({ id, json: await backend.getJobData(id) })))
-          return letters.flatMap(({ id, json }) => json === undefined ? [] : [deadLetter(json, id)])
+          const { engine } = this
+          const ids = (await engine.backend.getRanges(["failed"], offset, offset + limit - 1, false)).flat()
+          return (await engine.letters(ids, maxBody)).map((job) => deadLetter(job, maxBody))
         })
       }),
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
@@ -230,17 +229,19 @@ class BullQueue implements Queue {
     discard: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
       this.ask("discard", async () => {
         const letters = await this.letters(ids)
-        return letters.length === 0 ? 0 : this.engine.discard(letters)
+        let discarded = 0
+        for (let from = 0; from < letters.length; from += LETTERS) {
+          discarded += await this.engine.discard(letters.slice(from, from + LETTERS))
+        }
+        return discarded
       })
   }
 
   /** In order; those that somebody else has redriven meanwhile are passed over. */
   private async redriveSome(ids: ReadonlyArray<string>): Promise<number> {
     const { backend } = this.engine
-    const redriving = ids.map(async (id) => {
+    const redriving = (await this.engine.letters(ids)).map(async ({ id, json }) => {
       try {
-        const json = await backend.getJobData(id)
-        if (json === undefined) return false
         const job = new Held(json, id, "", "")
         await backend.retryFinishedJob(job, "failed", { resetAttemptsMade: true, resetAttemptsStarted: true })
         return true

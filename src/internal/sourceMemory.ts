@@ -19,7 +19,7 @@ import { Heap } from "./heap.ts"
 import { Round } from "./round.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions, retentionOf } from "./sourceOptions.ts"
-import { crashText } from "./sourceText.ts"
+import { crashText, cutBody } from "./sourceText.ts"
 import { StoreTime } from "./storeTime.ts"
 
 /** Of all sources in memory. */
@@ -211,10 +211,11 @@ class MemoryQueue {
     }
   }
 
-  list(limit: number, offset: number, clock: Clock.Clock): ReadonlyArray<DeadLetter> {
+  list(limit: number, offset: number, maxBody: number, clock: Clock.Clock): ReadonlyArray<DeadLetter> {
     return Array.from(this.dead).toReversed().slice(offset, offset + limit).map((kept) => {
       const { attempts, cause, crashes, unit: { body, id, priority } } = kept
-      return { id, body, priority, attempts, crashes, cause, diedAt: time.toClock(clock, kept.diedAt) }
+      const diedAt = time.toClock(clock, kept.diedAt)
+      return cutBody({ id, body, priority, attempts, crashes, cause, diedAt }, maxBody)
     })
   }
 
@@ -367,8 +368,8 @@ export const makeMemory = (
           dead: {
             list: (options) =>
               atNow((_, clock) => {
-                const { limit, offset } = listOptions(options)
-                return queue.list(limit, offset, clock)
+                const { limit, maxBody, offset } = listOptions(options)
+                return queue.list(limit, offset, maxBody, clock)
               }),
             redrive: (ids) => atNow((now) => queue.redrive(ids, now)),
             discard: (ids) => Effect.sync(() => queue.discard(ids))

@@ -17,11 +17,15 @@ export const retentionOf = (retention: unknown = "1 hour"): Duration.Duration =>
  *
  * @internal
  */
-export const listOptions = (options: ListOptions = {}): { readonly limit: number; readonly offset: number } => {
-  const { limit = 100, offset = 0 } = readNow(options, ({ limit, offset }) => ({ limit, offset }))
+export const listOptions = (options: ListOptions = {}) => {
+  const { limit = 100, maxBody = Number.MAX_SAFE_INTEGER, offset = 0 } = readNow(
+    options,
+    ({ limit, maxBody, offset }) => ({ limit, maxBody, offset })
+  )
   checkNow(isCount(limit), "limit", "an integer from 1", limit)
   checkNow(isSize(offset, Number.MAX_SAFE_INTEGER), "offset", "an integer from 0", offset)
-  return { limit, offset }
+  checkNow(isSize(maxBody, Number.MAX_SAFE_INTEGER), "maxBody", "an integer from 0", maxBody)
+  return { limit, offset, maxBody }
 }
 
 /**

@@ -25,7 +25,7 @@ import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
 import { Round } from "./round.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions, MAX_BODY_BYTES, pollIntervalOf, retentionOf } from "./sourceOptions.ts"
-import { crashText } from "./sourceText.ts"
+import { crashText, cutBody } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
 import { SqliteFile } from "./sqliteFile.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
@@ -37,8 +37,17 @@ const TIDY = 1_000
 /** How many units change their state at a time: nobody else writes, and the event loop stands still, meanwhile. */
 const STEP = 1_000
 
-/** How many units are deleted at a time: as many as that takes about so many milliseconds for. */
-const STEPS = { fewest: 100, most: 10_000, millis: 10 }
+/** How many units are forgotten, listed, redriven or discarded at a time: what takes about as many milliseconds. */
+const STEPS = { first: 4, most: 10_000, millis: 10 }
+
+/** At least as many are forgotten at a time: they have no bodies. */
+const FORGOTTEN = 100
+
+const nextStep = (step: number, took: number): number =>
+  Math.round(Math.min(STEPS.most, Math.max(1, step * Math.min(2, STEPS.millis / took))))
+
+/** SQLite has no longer ones. */
+const LONGEST_TEXT = 2 ** 31 - 2
 
 interface Row {
   /** As a text, since it may be beyond what a number tells from the next one. */
@@ -364,7 +373,7 @@ class SqliteQueue implements Queue {
       const start = performance.now()
       yield* this.write("forget", statements.forget, [...parameters, step])
       const took = performance.now() - start
-      step = Math.round(Math.min(STEPS.most, Math.max(STEPS.fewest, step * Math.min(2, STEPS.millis / took))))
+      step = Math.max(FORGOTTEN, nextStep(step, took))
       return took
     })
     const always = Effect.catchAll(forgetSome, ({ message }) => Effect.as(Effect.logDebug(message), TIDY))
@@ -400,12 +409,29 @@ class SqliteQueue implements Queue {
   readonly dead = {
     list: (options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError> =>
       Effect.gen(this, function*() {
-        const { limit, offset } = listOptions(options)
-        const rows = yield* this.read("list", statements.list, [this.herd, limit, offset])
+        const { limit, maxBody, offset } = listOptions(options)
+        const page = yield* this.read("list", statements.page, [this.herd, limit, offset])
+        // Characters, of which each has one or two code units: one more than is wanted shows that there is more.
+        const characters = Math.min(maxBody, LONGEST_TEXT) + 1
+        const letters: Array<DeadLetter> = []
         const clock = yield* Effect.clock
-        return rows.map(({ attempts, body, cause, crashes, ended_at, id, priority }) => (
-          { id, body, priority, attempts, crashes, cause, diedAt: this.source.time.toClock(clock, ended_at) }
-        ))
+        for (let from = 0, step = STEPS.first; from < page.length;) {
+          const seqs = page.slice(from, from + step).map(({ seq }) => seq)
+          const start = performance.now()
+          const rows = yield* this.read("list", statements.list, [characters, JSON.stringify(seqs)])
+          const found = new Map(rows.map((row) => [row.seq, row]))
+          for (const seq of seqs) {
+            const row = found.get(seq)
+            if (row === undefined) continue
+            const { attempts, body, cause, crashes, ended_at, id, priority } = row
+            const diedAt = this.source.time.toClock(clock, ended_at)
+            letters.push(cutBody({ id, body, priority, attempts, crashes, cause, diedAt }, maxBody))
+          }
+          from += step
+          step = nextStep(step, performance.now() - start)
+          if (from < page.length) yield* nextTurn
+        }
+        return letters
       }),
     redrive: (ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError> =>
       Effect.flatMap(this.source.now, (now) => this.letters("redrive", [now], ids, now)),
@@ -421,15 +447,20 @@ class SqliteQueue implements Queue {
     now: number
   ): Effect.Effect<number, SourceError> {
     return Effect.gen(this, function*() {
+      const statement = statements[`${change}${ids === "all" ? "All" : "Some"}`]
       let changed = 0
-      for (let step = STEP; step === STEP;) {
-        const rows = yield* this.write(change, statements[change], [...parameters, this.herd, now, ...which(ids), STEP])
-        step = rows.length
-        changed += step
+      for (let from = 0, step = STEPS.first;;) {
+        const which = ids === "all" ? [now, step] : [JSON.stringify(ids.slice(from, from + step))]
+        const start = performance.now()
+        const rows = yield* this.write(change, statement, [...parameters, this.herd, ...which])
+        const took = performance.now() - start
+        changed += rows.length
+        from += step
         this.bell.next()
-        if (step === STEP) yield* nextTurn
+        if (ids === "all" ? rows.length < step : from >= ids.length) return changed
+        step = nextStep(step, took)
+        yield* nextTurn
       }
-      return changed
     })
   }
 
@@ -444,9 +475,6 @@ class SqliteQueue implements Queue {
     return this.source.write(`${operation} units`, statement, parameters, synced)
   }
 }
-
-const which = (ids: ReadonlyArray<string> | "all"): ReadonlyArray<unknown> =>
-  ids === "all" ? [1, "[]"] : [0, JSON.stringify(ids)]
 
 const lostOf = (claims: ReadonlyArray<Claim>, rows: ReadonlyArray<Row>): ReadonlyArray<Claim> => {
   if (rows.length === claims.length) return []

@@ -59,9 +59,19 @@ export const tables = [
   END`
 ]
 
-/** Dead letters since before a time, some of them. */
-const letters = `SELECT seq FROM gofherd_units
-      WHERE herd = ? AND state = 'dead' AND ended_at <= ? AND (? OR id IN (SELECT value FROM json_each(?))) LIMIT ?`
+/** Dead letters since before a time, up to a number of them. */
+const all = "SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'dead' AND ended_at <= ? LIMIT ?"
+
+/** Dead letters by their ids: the plus keeps SQLite from looking through all of them. */
+const some = `SELECT seq FROM gofherd_units
+      WHERE herd = ? AND id IN (SELECT value FROM json_each(?)) AND +state = 'dead'`
+
+const redrive = (letters: string): string =>
+  `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
+    WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`
+
+const discard = (letters: string): string =>
+  `DELETE FROM gofherd_units WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`
 
 /**
  * What is asked of them.
@@ -145,9 +155,14 @@ export const statements = {
       FROM first WHERE first.priority IS NOT NULL
     )
     SELECT min(place) AS oldest FROM first`,
-  list: `SELECT id, body, priority, attempts, crashes, cause, ended_at FROM gofherd_units
+  // By the index alone.
+  page: `SELECT CAST(seq AS TEXT) AS seq FROM gofherd_units
     WHERE herd = ? AND state = 'dead' ORDER BY ended_at DESC, seq DESC LIMIT ? OFFSET ?`,
-  redrive: `UPDATE gofherd_units SET state = 'ready', place = ?, attempts = 0, crashes = 0, first_failure_at = NULL
-    WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`,
-  discard: `DELETE FROM gofherd_units WHERE seq IN (${letters}) AND ${isSetUp} RETURNING 1 AS value`
+  list: `SELECT CAST(seq AS TEXT) AS seq, id, substr(body, 1, ?) AS body, priority, attempts, crashes, cause, ended_at
+    FROM gofherd_units
+    WHERE seq IN (SELECT CAST(value AS INTEGER) FROM json_each(?)) AND state = 'dead'`,
+  redriveAll: redrive(all),
+  redriveSome: redrive(some),
+  discardAll: discard(all),
+  discardSome: discard(some)
 }

@@ -388,6 +388,75 @@ export const sourceContract = ({ blocks = false, name, skipped = false, store }:
         })
     )
 
+    onStore(
+      "cuts the bodies of dead letters to maxBody, never within a character, and marks them",
+      (store) =>
+        Effect.gen(function*() {
+          const { queue } = yield* open(store)
+          const bodies = [
+            JSON.stringify("x".repeat(100)),
+            JSON.stringify("\u20ac".repeat(100)),
+            JSON.stringify("\u{1f9ab}".repeat(50)),
+            JSON.stringify(`x${"\u{1f9ab}".repeat(50)}`),
+            JSON.stringify(`\u00fc\u20ac\u{1f9ab}"\\\n, : ${"x, y: z".repeat(10)}`),
+            JSON.stringify(Array.from({ length: 50 }, (_, n) => n % 10)),
+            JSON.stringify({ a: 1, b: [true, null, { c: "d, e: f" }], d: {}, e: [], f: "\\\", \\", g: 1.5 }),
+            JSON.stringify({}),
+            JSON.stringify(null),
+            "17"
+          ]
+          yield* queue.offer(bodies.map((body, n) => unit(`unit ${n}`, { body })))
+          yield* queue.settle((yield* claimSoon(queue, bodies.length)).map((claim) => bury(claim)), 0)
+          const letterOf = (letter: HerdSource.DeadLetter) => [letter.body, letter.cut, "cut" in letter]
+          const byId = (letters: ReadonlyArray<HerdSource.DeadLetter>) =>
+            bodies.map((_, n) => letters.filter(({ id }) => id === `unit ${n}`).map(letterOf))
+          for (const maxBody of [0, 1, 2, 3, 4, 7, 8, 17, 30, 50, 60, 61, 101, 102, 103, 1e6, 2 ** 53 - 1]) {
+            assert.deepStrictEqual(
+              byId(yield* queue.dead.list({ maxBody })),
+              bodies.map((body) =>
+                body.length <= maxBody
+                  ? [[body, undefined, false]]
+                  : [[body.slice(0, maxBody).replace(/[\ud800-\udbff]$/, ""), true, true]]
+              ),
+              `maxBody ${maxBody}`
+            )
+          }
+          assert.deepStrictEqual(byId(yield* queue.dead.list()), bodies.map((body) => [[body, undefined, false]]))
+          assert.deepStrictEqual(idsOf(yield* queue.dead.list({ maxBody: 0, limit: 2, offset: 3 })).length, 2)
+        })
+    )
+
+    onStore("refuses a maxBody that is no integer from 0", (store) =>
+      Effect.gen(function*() {
+        const { queue } = yield* open(store)
+        for (const maxBody of [-1, 1.5, NaN, Infinity, 2 ** 53]) {
+          const error = yield* Effect.flip(Effect.catchAllDefect(queue.dead.list({ maxBody }), Effect.fail))
+          assert.match(String(error), /expected maxBody to be an integer from 0, got /)
+        }
+      }))
+
+    onStore("lists, redrives and discards more dead letters than a step takes", (store) =>
+      Effect.gen(function*() {
+        const { queue } = yield* open(store)
+        const ids = Array.from({ length: 600 }, (_, n) => `unit ${String(n).padStart(3, "0")}`)
+        const kill = Effect.gen(function*() {
+          const claims = yield* claimSoon(queue, ids.length)
+          yield* queue.settle(claims.map((claim) => bury(claim)), 0)
+        })
+        yield* queue.offer(units(...ids))
+        yield* kill
+        const letters = yield* queue.dead.list({ limit: 1_000 })
+        assert.deepStrictEqual(idsOf(letters).toSorted(), ids)
+        const times = letters.map(({ diedAt }) => diedAt)
+        assert.deepStrictEqual(times, times.toSorted((self, that) => that - self))
+        assert.deepStrictEqual(yield* queue.dead.list({ limit: 300, offset: 50, maxBody: 100 }), letters.slice(50, 350))
+        assert.strictEqual(yield* queue.dead.redrive("all"), ids.length)
+        assert.deepStrictEqual(yield* queue.dead.list(), [])
+        yield* kill
+        assert.strictEqual(yield* queue.dead.discard("all"), ids.length)
+        assert.deepStrictEqual(counts(yield* queue.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
+      }))
+
     onStore("releases what it holds when its scope closes, and nothing of others", (store) =>
       Effect.gen(function*() {
         const [self, that] = [yield* open(store), yield* open(store)]
