@@ -70,7 +70,7 @@ export interface Control {
   readonly changes: Stream.Stream<HerdState>
   /** What has become of the size and of units, of late: the last 20 resizes and the last 20 failures. */
   readonly history: Effect.Effect<HerdHistory>
-  /** Waits until nothing is queued, running or retrying. */
+  /** Waits until nothing is queued, running or retrying, and no sender waits for room. A `sendAll` counts until it returns. */
   readonly awaitIdle: Effect.Effect<void>
   /** Waits until the herd is closed and every accepted unit has settled. */
   readonly awaitDrained: Effect.Effect<void>
@@ -168,6 +168,8 @@ export interface HerdState {
   readonly queued: number
   /** Units waiting for their backoff. */
   readonly retrying: number
+  /** Calls of `send`, `sendAll`, `run` and `stream` that wait for room. Their units are not accepted yet. */
+  readonly senders: number
   /** Units taken in, ever; so too below. */
   readonly accepted: number
   readonly succeeded: number

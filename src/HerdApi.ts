@@ -132,6 +132,9 @@ export class HerdState extends Schema.Class<HerdState>("gofherd/HerdState")({
   running: Count.annotations({ description: "Units inside process" }),
   queued: Count.annotations({ description: "Units waiting for a gopher" }),
   retrying: Count.annotations({ description: "Units waiting for their backoff" }),
+  senders: Schema.optionalWith(Count, { default: () => 0 }).annotations({
+    description: "Calls of send, sendAll, run and stream that wait for room"
+  }),
   accepted: Count.annotations({
     description: "Units taken in, ever: queued + running + retrying + succeeded + failed + interrupted"
   }),
@@ -169,6 +172,7 @@ export class HerdSample extends Schema.Class<HerdSample>("gofherd/HerdSample")(
     "running",
     "queued",
     "retrying",
+    "senders",
     "succeeded",
     "retried",
     "failed",

@@ -151,6 +151,17 @@ export const retrying: Metric.Metric.Gauge<number> = Metric.gauge("gofherd_retry
 })
 
 /**
+ * Calls of `send`, `sendAll`, `run` and `stream` that wait for room in the queue. The next unit of each counts in no other
+ * metric.
+ *
+ * @since 0.1.0
+ * @category metrics
+ */
+export const senders: Metric.Metric.Gauge<number> = Metric.gauge("gofherd_senders", {
+  description: "Calls that wait for room in the queue"
+})
+
+/**
  * 1 while the herd is paused, otherwise 0.
  *
  * @since 0.1.0

@@ -34,6 +34,17 @@ describe("GET /herds", () => {
   )
 
   test(
+    "tells how many senders wait for room",
+    Effect.gen(function*() {
+      const herd = yield* Numbers
+      yield* Effect.orDie(herd.resize(0))
+      yield* Effect.fork(herd.sendAll(Array.from({ length: 5_000 }, (_, n) => n)))
+      yield* turns
+      assert.include((yield* ask(`${yield* url}/herds/${path}`)).json, { accepted: 1_024, senders: 1 })
+    })
+  )
+
+  test(
     "tells the last failures, with the unit's id, its attempts and what the error says, and how long attempts took",
     Effect.gen(function*() {
       const herd = yield* Failing

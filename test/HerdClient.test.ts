@@ -476,6 +476,13 @@ describe("HerdClient.changes", () => {
       failures: []
     })
 
+  it.scopedLive("reads states of a server that tells no senders as states with none", () =>
+    Effect.gen(function*() {
+      const { url } = yield* streaming(`data: ${state("old")}\n\n`)
+      const client = yield* clientOf({ baseUrl: url })
+      assert.include(yield* Effect.flatten(Stream.runHead(client.changes("first"))), { name: "old", senders: 0 })
+    }))
+
   const namesOf = (url: string) =>
     Effect.gen(function*() {
       const client = yield* clientOf({ baseUrl: url })

@@ -19,13 +19,14 @@ const {
   retry,
   retrying,
   running,
+  senders,
   size,
   success,
   wait
 } = HerdMetrics
 
 const counters = { success, retry, failure, interrupted, resizes, acquireFailures, replacements }
-const gauges = { size, running, queued, retrying, paused }
+const gauges = { size, running, queued, retrying, senders, paused }
 
 const read = (herd: string) =>
   Effect.all({
@@ -53,6 +54,7 @@ const zero = {
   running: 0,
   queued: 0,
   retrying: 0,
+  senders: 0,
   paused: 0
 }
 
@@ -77,7 +79,7 @@ describe("HerdMetrics", () => {
       const registered = Metric.unsafeSnapshot().filter(({ metricKey }) =>
         metricKey.tags.some(({ value }) => value === herd.name)
       )
-      assert.strictEqual(registered.length, 14)
+      assert.strictEqual(registered.length, 15)
       for (const { metricKey } of registered) {
         assert.match(metricKey.name, /^gofherd_[a-z_]+$/)
         assert.strictEqual(metricKey.description._tag, "Some")

@@ -216,6 +216,7 @@ describe("the rate", () => {
     running: 4,
     queued: 1_000,
     retrying: 0,
+    senders: 0,
     accepted: 1_104,
     succeeded: 100,
     retried: 0,

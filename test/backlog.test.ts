@@ -13,6 +13,7 @@ describe("Backlog", () => {
       retrying: () => retrying,
       places: () => Infinity,
       now: () => now,
+      onSenders: () => {},
       onWork: () => signals++,
       soon: (task) => task()
     })

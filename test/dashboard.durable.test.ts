@@ -176,7 +176,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard of a durable herd
         yield* shows(page, "Ready", "0")
         yield* Effect.promise(() => page.getByRole("navigation").getByRole("button", { name: "plain" }).click())
         yield* shows(page, "Size", "2")
-        yield* Effect.promise(() => until(() => page.locator(".card").count(), (count) => count === 10))
+        yield* Effect.promise(() => until(() => page.locator(".card").count(), (count) => count === 11))
         for (const text of ["Dead letters", "In the source", "Fleet size", "no limit"]) {
           assert.strictEqual(yield* Effect.promise(() => page.getByText(text).count()), 0, text)
         }

@@ -127,6 +127,8 @@ describe("the condition of a herd", () => {
       [rest, "idle"],
       [{ paused: true }, "paused"],
       [{ size: 0 }, "holding"],
+      [{ ...rest, senders: 1 }, "working"],
+      [{ ...rest, senders: 1, size: 0 }, "holding"],
       [{ closed: true }, "closing"],
       [{ ...rest, closed: true }, "closed"],
       [{ ...rest, closed: true, drained: true, paused: true }, "drained"]
@@ -271,6 +273,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
         yield* turns
         yield* stage.finish
         yield* shows(page, "Queued", "0")
+        yield* shows(page, "Senders", "0")
         yield* Effect.promise(() => until(() => value(page, "Success"), (text) => Number.parseFloat(text) > 0))
         yield* Effect.promise(() => until(() => value(page, "Attempt p95"), (text) => / m?s$/.test(text)))
         assert.deepStrictEqual(complaints, [])
@@ -287,7 +290,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
           const [title, now] of [
             ["Throughput", /success 0, retry 0, failure 0$/],
             ["Gophers", /running 4, size 4$/],
-            ["Waiting", /queued 2, retrying 0$/],
+            ["Waiting", /queued 2, retrying 0, senders 0$/],
             ["Time of an attempt", /p95 –, p50 –$/]
           ] as const
         ) {
@@ -306,7 +309,7 @@ describe.skipIf(find("chromium") === undefined)("the dashboard, in Chromium", ()
         const chart = page.locator("figure", { hasText: "Waiting" })
         yield* Effect.promise(() => chart.getByText("Table").click())
         const row = chart.getByRole("row").nth(1)
-        yield* Effect.promise(() => until(() => row.innerText(), (text) => /^\d\d:\d\d:\d\d\s+2\s+0$/.test(text)))
+        yield* Effect.promise(() => until(() => row.innerText(), (text) => /^\d\d:\d\d:\d\d\s+2\s+0\s+0$/.test(text)))
         assert.deepStrictEqual(complaints, [])
       })
     )

@@ -218,7 +218,7 @@ describe("the documentation", () => {
       readFileSync(join(root, "src/HerdMetrics.ts"), "utf8").matchAll(/"(gofherd_\w+)"/g),
       ([, name = ""]) => name
     )
-    assert.strictEqual(metrics.length, 14)
+    assert.strictEqual(metrics.length, 15)
     for (const metric of metrics) assert.include(readme, `\`${metric}\``)
     const options =
       readFileSync(join(root, "src/Herd.ts"), "utf8").split("interface CommonOptions")[1]?.split("\n}")[0] ?? ""

@@ -122,6 +122,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   private readonly places: () => number
   private readonly now: () => number
   private readonly onWork: () => void
+  private readonly onSenders: () => void
   private readonly soon: (task: () => void) => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
   private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
@@ -150,6 +151,8 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     readonly now: () => number
     /** There is something to take. */
     readonly onWork: () => void
+    /** A sender has begun to wait for room, or has given up. */
+    readonly onSenders: () => void
     /** Runs it once fibers have run that are about to. */
     readonly soon: (task: () => void) => void
   }) {
@@ -158,6 +161,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     this.places = options.places
     this.now = options.now
     this.onWork = options.onWork
+    this.onSenders = options.onSenders
     this.soon = options.soon
     this.top = this.lane(0)
   }
@@ -227,6 +231,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     for (const unit of units) if (Job.is(unit)) unit.withdraw = withdraw
     this.senders.push(sender)
     this.sendersWaiting++
+    this.onSenders()
     this.refill()
     this.arrived(units[0])
     return withdraw
@@ -301,6 +306,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     sender.withdrawn = true
     this.sendersWaiting--
     this.senders.prune(this.sendersWaiting, (sender) => !sender.withdrawn)
+    this.onSenders()
   }
 
   private arrived(unit: Unit<In, Out, E> | undefined): void {

@@ -382,9 +382,15 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     return this.end.await
   }
 
-  private readonly idle = new Condition(() => this.backlog.accepted === this.tally.settled)
+  private readonly idle = new Condition(() =>
+    this.allSettled && this.backlog.surplusSize() === 0 && this.intake.entering === 0
+  )
 
   private readonly end = new Condition(() => this.drained)
+
+  private get allSettled(): boolean {
+    return this.backlog.accepted === this.tally.settled
+  }
 
   private snapshot(): HerdState {
     return {
@@ -394,6 +400,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
       running: this.attempts.running,
       queued: this.queued,
       retrying: this.attempts.backoffs.size,
+      senders: this.backlog.surplusSize(),
       accepted: this.backlog.accepted,
       succeeded: this.tally.succeeded,
       retried: this.tally.retried,
@@ -405,9 +412,9 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     }
   }
 
-  private checkEnd(): void {
+  checkEnd(): void {
     if (!this.backlog.closed && !this.idle.awaited) return
-    if (!this.idle.holds()) return
+    if (!this.allSettled) return
     this.flush()
     this.idle.check()
     if (!this.backlog.closed || this.drained) return
@@ -419,6 +426,11 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
 
   signal(): void {
     this.crew.signal()
+  }
+
+  sendersChanged(): void {
+    this.turn.begin()
+    this.checkEnd()
   }
 
   private endOfTurn(): void {
@@ -434,6 +446,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
       running: this.attempts.running,
       queued: this.queued,
       retrying: this.attempts.backoffs.size,
+      senders: this.backlog.surplusSize(),
       paused: this.paused
     })
   }
@@ -613,6 +626,7 @@ const assemble = <In, Out, E, R>(
       places: () => herd.places,
       now: () => turn.now,
       onWork: () => herd.signal(),
+      onSenders: () => herd.sendersChanged(),
       soon: (task) => scheduler.scheduleTask(task, 0)
     })
     const queue = yield* Queue.make<Unit<In, Out, E>>(backlog, backlog)

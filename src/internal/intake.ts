@@ -42,6 +42,8 @@ export interface Host<In, Out, E> {
   cancel(job: Job<In, Out, E>): Effect.Effect<void>
   /** Brings the metrics up to date. */
   flush(): void
+  /** Looks whether the herd is idle or drained. */
+  checkEnd(): void
 }
 
 /** What is said of a unit beside its body. */
@@ -90,6 +92,8 @@ const isStream = (value: unknown): boolean => Effect.isEffect(value) || isObject
  */
 export class Intake<In, Out, E> {
   private readonly host: Host<In, Out, E>
+  /** Calls that have more units to bring. */
+  entering = 0
 
   constructor(host: Host<In, Out, E>) {
     this.host = host
@@ -175,6 +179,7 @@ export class Intake<In, Out, E> {
     let accepted = 0
     let exhausted = false
     let full = false
+    let began = false
     // Entering and counting is one step: between two of them the herd may be closed.
     const enterBatch = () => {
       // With a queue that takes a million there is nothing else to suspend for.
@@ -198,7 +203,18 @@ export class Intake<In, Out, E> {
       full = true
       return Exit.void
     }
-    return Effect.whileLoop({ while: () => !exhausted, body: enterBatch, step: () => {} })
+    const entering = Effect.suspend(() => {
+      began = true
+      this.entering++
+      return Effect.whileLoop({ while: () => !exhausted, body: enterBatch, step: () => {} })
+    })
+    return Effect.ensuring(
+      entering,
+      Effect.sync(() => {
+        if (began) this.entering--
+        this.host.checkEnd()
+      })
+    )
   }
 
   /** Enters the unit if there is room, or if it comes from inside one of the herd's own units. */

@@ -39,7 +39,16 @@ export class Tally {
   private over = false
   private readonly show: Readonly<
     Record<
-      "success" | "retry" | "failure" | "interrupted" | "size" | "running" | "queued" | "retrying" | "paused",
+      | "success"
+      | "retry"
+      | "failure"
+      | "interrupted"
+      | "size"
+      | "running"
+      | "queued"
+      | "retrying"
+      | "senders"
+      | "paused",
       (value: number) => void
     >
   >
@@ -55,6 +64,7 @@ export class Tally {
       running: showing(HerdMetrics.running, labels),
       queued: showing(HerdMetrics.queued, labels),
       retrying: showing(HerdMetrics.retrying, labels),
+      senders: showing(HerdMetrics.senders, labels),
       paused: showing(HerdMetrics.paused, labels)
     }
     // A series that exists from the start is one that `rate()` and alerts can work with.
@@ -97,6 +107,7 @@ export class Tally {
     readonly running: number
     readonly queued: number
     readonly retrying: number
+    readonly senders: number
     readonly paused: boolean
   }): void {
     if (this.over) return
@@ -109,6 +120,7 @@ export class Tally {
     show.running(now.running)
     show.queued(now.queued)
     show.retrying(now.retrying)
+    show.senders(now.senders)
     show.paused(now.paused ? 1 : 0)
   }
 }

@@ -156,6 +156,7 @@ export class Model {
       running: this.running.length,
       queued: this.queue.length,
       retrying: this.retrying.length,
+      senders: this.waiting.length,
       accepted: this.accepted,
       succeeded: this.succeeded,
       retried: this.retried,

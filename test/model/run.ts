@@ -251,6 +251,7 @@ class Sequence {
       running: state.running,
       queued: state.queued,
       retrying: state.retrying,
+      senders: state.senders,
       paused: (stopped ? model.pausedAtEnd : model.paused) ? 1 : 0
     })
     for (const asker of this.askers) this.compareAsker(asker)

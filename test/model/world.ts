@@ -404,8 +404,9 @@ export class World {
     for (let same = 0; same < STILL; same++) {
       await turn()
       await this.threads?.still(() => this.gophers.size)
-      const { accepted, failed, interrupted, live, queued, retried, running, succeeded } = this.look()
-      const now = [accepted, failed, interrupted, live, queued, retried, running, succeeded, this.starts.length].join()
+      const { accepted, failed, interrupted, live, queued, retried, running, senders, succeeded } = this.look()
+      const counts = [accepted, failed, interrupted, live, queued, retried, running, senders, succeeded]
+      const now = [...counts, this.starts.length].join()
       if (now !== last) same = 0
       last = now
     }
@@ -417,7 +418,7 @@ export class World {
     const state = this.look()
     if (!this.stopped) sameFields("changes", this.latest ?? state, state)
     same("awaitDrained", this.drained.unsafePoll() !== null, state.drained)
-    if (state.queued + state.running + state.retrying === 0) {
+    if (state.queued + state.running + state.retrying + state.senders === 0) {
       holds(this.idle.unsafePoll() !== null, "idle, but awaitIdle waits")
       this.idle = this.fork(this.herd.awaitIdle)
     }
@@ -467,7 +468,10 @@ const COUNTED = [
   "attempts",
   "waits"
 ] as const
-type Figures = Record<typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "paused", number>
+type Figures = Record<
+  typeof COUNTED[number] | "size" | "running" | "queued" | "retrying" | "senders" | "paused",
+  number
+>
 
 /** Reads a herd's metrics. What takes longest is to find them, which is done once. */
 const figuresOf = (herd: string): () => Figures => {
@@ -491,6 +495,7 @@ const figuresOf = (herd: string): () => Figures => {
     running: found(HerdMetrics.running),
     queued: found(HerdMetrics.queued),
     retrying: found(HerdMetrics.retrying),
+    senders: found(HerdMetrics.senders),
     paused: found(HerdMetrics.paused)
   }
   return () => ({

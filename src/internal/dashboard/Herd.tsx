@@ -62,7 +62,8 @@ export const Herd = ({ children, points, source, state, theme }: {
           whole
           lines={[
             { label: "queued", color: "--blue", values: points.map(({ queued }) => queued), filled: true },
-            { label: "retrying", color: "--warn", values: points.map(({ retrying }) => retrying) }
+            { label: "retrying", color: "--warn", values: points.map(({ retrying }) => retrying) },
+            { label: "senders", color: "--ink", values: points.map(({ senders }) => senders), dashed: true }
           ]}
         />
         <Chart
@@ -89,7 +90,7 @@ export const Herd = ({ children, points, source, state, theme }: {
 // ------------------------------------------------------------------------------------------------------ cards
 
 const Cards = ({ rates, state }: { readonly state: State; readonly rates: Rates }) => {
-  const { attemptSeconds, live, queued, retrying, running, size } = state
+  const { attemptSeconds, live, queued, retrying, running, senders = 0, size } = state
   const { p50, p95 } = attemptSeconds
   const left = timeLeft(state, rates)
   const utilisation = size === 0 ? 0 : Math.min(1, running / size)
@@ -104,6 +105,7 @@ const Cards = ({ rates, state }: { readonly state: State; readonly rates: Rates 
       </Card>
       <Card name="Queued" value={format.count(queued)} note="wait for a gopher" />
       <Card name="Retrying" value={format.count(retrying)} note="wait for their backoff" />
+      <Card name="Senders" value={format.count(senders)} note="wait for room" />
       <Card
         name="Success"
         value={format.rate(rates.success)}

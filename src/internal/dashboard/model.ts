@@ -14,6 +14,7 @@ export interface Point {
   readonly running: number
   readonly queued: number
   readonly retrying: number
+  readonly senders: number
   readonly succeeded: number
   readonly retried: number
   readonly failed: number
@@ -53,6 +54,7 @@ export const pointOf = (sample: Sample | State, time = Date.parse(sample.at) / 1
   running: sample.running,
   queued: sample.queued,
   retrying: sample.retrying,
+  senders: sample.senders ?? 0,
   succeeded: sample.succeeded,
   retried: sample.retried,
   failed: sample.failed,
@@ -121,13 +123,14 @@ export const timeLeft = (state: State, { failure, success }: Rates): number | nu
 export type Condition = "working" | "idle" | "paused" | "holding" | "closing" | "closed" | "drained"
 
 /** What the herd is doing, in a word. */
-export const conditionOf = ({ closed, drained, paused, queued, retrying, running, size, source }: State): Condition => {
+export const conditionOf = (state: State): Condition => {
+  const { closed, drained, paused, queued, retrying, running, senders = 0, size, source } = state
   if (drained) return "drained"
   if (paused) return "paused"
-  if (size === 0 && queued > 0) return "holding"
+  if (size === 0 && queued + senders > 0) return "holding"
   // What is ready in the source is there for others, too.
   if (!closed && running === 0 && (size === 0 || source?.fleet === 0) && (source?.ready ?? 0) > 0) return "holding"
-  if (running + queued + retrying > 0) return closed ? "closing" : "working"
+  if (running + queued + retrying + senders > 0) return closed ? "closing" : "working"
   return closed ? "closed" : "idle"
 }
 
