@@ -297,7 +297,7 @@ export type Options<In, Out, E = never, R = never, RRetry = R, RCallback = R> =
 export interface CommonOptions<In, Out, E, RRetry, RCallback> {
   /**
    * Label of metrics and logs, not empty. Default `"herd"`; with `layer`, the tag's key. Names come from a small set: each new
-   * one adds 14 series to Effect's registry of metrics, one of each of `HerdMetrics`, which stay for the life of the process. A
+   * one adds 15 series to Effect's registry of metrics, one of each of `HerdMetrics`, which stay for the life of the process. A
    * name that a stopped herd had before adds none.
    */
   readonly name?: string | undefined

@@ -150,7 +150,7 @@ export const longRuns: Readonly<Record<string, LongRun>> = {
   "herds made and closed": { count: 10_000, limit: 128, make: herds(() => "herds", false) },
   "units through one herd": { count: 5_000_000, limit: 1, make: units },
   "streams ended early": { count: 8_000, limit: 512, make: streams },
-  "herds, each of a new name": { count: 4_000, limit: 12_000, series: 14, make: herds((n) => `herd ${n}`, true) },
+  "herds, each of a new name": { count: 4_000, limit: 12_000, series: 15, make: herds((n) => `herd ${n}`, true) },
   "runs cancelled in a pause": { count: 48_000, limit: 16, make: cancelledInPause }
 }
 
