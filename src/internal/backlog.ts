@@ -99,9 +99,8 @@ const DEAD = 64
  * `Queue.bounded` wakes a suspended sender for each unit that is taken; this one waits until half of the capacity is
  * free and then lets senders fill it up, so that a busy herd suspends a sender once per refill.
  *
- * Suspended senders go first, by priority and then by arrival: while one waits, no other unit enters, save one of a higher
- * priority. With capacity 0
- * nothing is stored and a gopher takes directly from the sender.
+ * Suspended senders go first, by priority and then by arrival. While one waits, only a unit of a higher priority enters.
+ * With capacity 0 nothing is stored, and a gopher takes directly from the sender.
  *
  * @internal
  */
@@ -188,7 +187,7 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
 
   /** With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to take it at once. */
   lending<A>(gophers: number, offering: () => A): A {
-    this.lent = this.limit === 0 ? Math.max(0, gophers + this.retrying()) : 0
+    this.lent = this.limit === 0 ? gophers + this.retrying() : 0
     try {
       return offering()
     } finally {

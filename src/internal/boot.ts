@@ -1,5 +1,6 @@
 import * as Clock from "effect/Clock"
 import { readFileSync, readlinkSync } from "node:fs"
+import { steadyMillis } from "./steadyTime.ts"
 
 /**
  * Effect's own Clock.
@@ -46,13 +47,6 @@ export const bootOf = (): string | undefined => {
  * @internal
  */
 export const uptime = (): number => Number(process.hrtime.bigint()) / 1e6
-
-/**
- * The Clock's nanoseconds, in milliseconds.
- *
- * @internal
- */
-export const steadyMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
 
 /**
  * Effect's own Clock goes by the machine's monotonic clock; a test's Clock does not.

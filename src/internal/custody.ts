@@ -396,7 +396,7 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         })
         job.attempts = attempt - 1
         job.schedule = this.pasts.failureOf(claim)
-        const held: Held<In, Out, E> = { claim, job, settlement: undefined, onKnown: undefined, refusals: 0, before: 0 }
+        const held = heldOf(claim, job)
         this.held.set(job, held)
         this.holding.check()
         // It may have closed meanwhile.
@@ -415,15 +415,11 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
         })
         const { attempt, body, id, priority } = claim
         this.herd.refuse({ id, body, attempt, priority }, Cause.die(error))
-        const held: Held<In, Out, E> = {
+        this.conclude(heldOf<In, Out, E>(claim, undefined), {
+          _tag: "Bury",
           claim,
-          job: undefined,
-          settlement: undefined,
-          onKnown: undefined,
-          refusals: 0,
-          before: 0
-        }
-        this.conclude(held, { _tag: "Bury", claim, cause: causeText(Cause.fail(error)) })
+          cause: causeText(Cause.fail(error))
+        })
       }
     })
   }
@@ -533,6 +529,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return logOf(this.herd.name, Effect.logWithLevel(level, message))
   }
 }
+
+const heldOf = <In, Out, E>(claim: Claim, job: Job<In, Out, E> | undefined): Held<In, Out, E> => (
+  { claim, job, settlement: undefined, onKnown: undefined, refusals: 0, before: 0 }
+)
 
 const isRunning = <In, Out, E>({ job }: Held<In, Out, E>): boolean => job?.phase === "running"
 

@@ -1,6 +1,13 @@
 import type * as Clock from "effect/Clock"
 
 /**
+ * The Clock's nanoseconds, in milliseconds.
+ *
+ * @internal
+ */
+export const steadyMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+/**
  * A time in milliseconds that never goes back. It is the Clock's nanoseconds, which with Effect's own Clock are those of the
  * machine since it was started: the time of day may be set, and what waits for an instant of it would wait an hour longer.
  *
@@ -17,7 +24,7 @@ export class SteadyTime {
 
   /** Who has slept until then has seen the time go by, whatever the Clock says. */
   atLeast(time: number, clock: Clock.Clock): number {
-    const now = Number(clock.unsafeCurrentTimeNanos()) / 1e6 + this.lag
+    const now = steadyMillis(clock) + this.lag
     if (now < time) this.lag += time - now
     return this.latest = Math.max(now, time)
   }
