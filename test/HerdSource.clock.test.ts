@@ -1,6 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Layer, TestClock, TestServices } from "effect"
+import { Context, Duration, Effect, Fiber, Layer, Schedule, Schema, TestClock, TestServices } from "effect"
+import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
 import { join } from "node:path"
@@ -149,3 +150,32 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
       }))
   })
 }
+
+describe("test tools that replace timers", () => {
+  it("let a delay and a backoff in memory pass, as they let any other sleep pass", async () => {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date", "performance"] })
+    try {
+      const started: Array<number> = []
+      const program = Effect.gen(function*() {
+        const herd = yield* DurableHerd.make({
+          name: "faked",
+          schema: Schema.String,
+          retry: Schedule.recurs(1).pipe(Schedule.addDelay(() => HOUR)),
+          process: () => {
+            started.push(Date.now())
+            return Effect.fail("no")
+          }
+        })
+        const start = Date.now()
+        yield* herd.offer("late", { delay: HOUR })
+        yield* Effect.sleep(3 * HOUR)
+        return started.map((at) => Math.round((at - start) / HOUR))
+      })
+      const fiber = Effect.runFork(Effect.provide(Effect.scoped(program), HerdSource.layerMemory()))
+      await vi.advanceTimersByTimeAsync(3 * HOUR + 1)
+      assert.deepStrictEqual(await Effect.runPromise(Fiber.join(fiber)), [1, 2])
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})

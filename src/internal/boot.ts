@@ -1,13 +1,6 @@
-import * as Clock from "effect/Clock"
+import type * as Clock from "effect/Clock"
 import { readFileSync, readlinkSync } from "node:fs"
-import { steadyMillis } from "./steadyTime.ts"
-
-/**
- * Effect's own Clock.
- *
- * @internal
- */
-export const machine = Clock.make()
+import { machine, steadyMillis } from "./steadyTime.ts"
 
 /**
  * What is read, `""` if that fails.

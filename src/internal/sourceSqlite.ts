@@ -18,7 +18,7 @@ import type {
   Settlement
 } from "../HerdSource.ts"
 import type { Options } from "../HerdSourceSqlite.ts"
-import { bootOf, isMachines, machine, uptime } from "./boot.ts"
+import { bootOf, isMachines, uptime } from "./boot.ts"
 import { readNow } from "./check.ts"
 import { nextTurn } from "./nextTurn.ts"
 import { isDead, makeOwner, type Owner, ownerOf, ownerText } from "./owner.ts"
@@ -29,7 +29,7 @@ import { crashText, cutBody } from "./sourceText.ts"
 import { SqliteConnection } from "./sqliteConnection.ts"
 import { SqliteFile } from "./sqliteFile.ts"
 import { statements, tables, VERSION } from "./sqliteStatements.ts"
-import { steadyMillis } from "./steadyTime.ts"
+import { machine, steadyMillis } from "./steadyTime.ts"
 import { StoreTime } from "./storeTime.ts"
 
 /** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */

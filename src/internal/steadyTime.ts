@@ -1,11 +1,27 @@
-import type * as Clock from "effect/Clock"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as DefaultServices from "effect/DefaultServices"
 
 /**
- * The Clock's nanoseconds, in milliseconds.
+ * Effect's own Clock.
  *
  * @internal
  */
-export const steadyMillis = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+export const machine = Context.get(DefaultServices.liveServices, Clock.Clock)
+
+const nanosOf = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNanos()) / 1e6
+
+/** How far the nanoseconds of Effect's own Clock are ahead of `performance.now()`. */
+const origin = nanosOf(machine) - performance.now()
+
+/**
+ * The Clock's nanoseconds, in milliseconds. For Effect's own Clock this reads `performance.now()`, the same
+ * monotonic time: test tools that replace the timers replace it, too.
+ *
+ * @internal
+ */
+export const steadyMillis = (clock: Clock.Clock): number =>
+  clock === machine ? origin + performance.now() : nanosOf(clock)
 
 /**
  * A time in milliseconds that never goes back. It is the Clock's nanoseconds, which with Effect's own Clock are those of the
