@@ -65,7 +65,11 @@ export interface DurableHerd<in out In> extends Control, Stored {
 export interface OfferAllOptions<in In> {
   /** The id of each; by default a new one. As in `OfferOptions`. */
   readonly id?: ((body: In) => string) | undefined
-  /** Higher starts first; within a priority, first in, first out. Any finite number that the source takes; default 0. */
+  /**
+   * Higher starts first; within a priority, first in, first out. A finite number; default 0.
+   * Memory and SQLite take any, BullMQ integers from -1,048,575 to 1,048,575. An offer with a
+   * priority that its source can't keep is `InvalidUnit`.
+   */
   readonly priority?: number | undefined
   /** How long until it may start. Finite; 100 years at most, longer ones are taken for that. Default 0. */
   readonly delay?: Duration.DurationInput | undefined
@@ -96,6 +100,9 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
      * An offer is `InvalidUnit` if JSON would not give the encoded body back: `NaN`, `Infinity`, a Map, `Schema.DateFromSelf`.
      * `-0` arrives as 0, and a property that is undefined may be missing. If the schema has transformations, an offer also
      * decodes what it has encoded, once.
+     *
+     * An offer is also `InvalidUnit` if the source can't keep the body. SQLite and BullMQ keep at
+     * most 100 MB of JSON. PostgreSQL keeps no `\u0000` and no half of a surrogate pair.
      */
     readonly schema: Schema.Schema<In, Encoded>
     /**
@@ -145,6 +152,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  * - What the source fails to do is logged once, counted, and tried again after 100 ms, then 200 ms, and so on up to 5 s: gophers wait meanwhile.
  * - A result that the source refuses, while it takes those of other units, holds up no other unit. The herd warns once, keeps the
  *   unit's lease, and tries again after 5 s, then less and less often, up to every 5 minutes, and once more when it stops.
+ *
+ * The name of a durable herd is a key of its source: at most 255 characters, without NUL.
  *
  * Options out of their bounds are a defect, `InvalidOption`.
  *

@@ -159,7 +159,8 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("gofherd/
 }
 
 /**
- * A unit that can't be offered: its Schema does not encode the body to JSON, or its id is none.
+ * A unit that can't be offered: its Schema does not encode the body to JSON, its id is none, or its
+ * source can't keep the body or the priority.
  *
  * @since 0.1.0
  * @category errors
@@ -167,7 +168,7 @@ export class InvalidMessage extends Schema.TaggedError<InvalidMessage>("gofherd/
 export class InvalidUnit extends Schema.TaggedError<InvalidUnit>("gofherd/InvalidUnit")("InvalidUnit", {
   /** The name of the herd. */
   herd: Schema.String,
-  part: Schema.Literal("body", "id"),
+  part: Schema.Literal("body", "id", "priority"),
   /** What it has to be. */
   expected: Schema.String,
   /** What it is, or what refused it, as text. */

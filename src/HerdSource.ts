@@ -50,6 +50,20 @@ export interface NewUnit {
 }
 
 /**
+ * Why a source can't keep a unit. A herd makes `InvalidUnit` of it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface UnitRefusal {
+  readonly part: "body" | "priority"
+  /** What the part has to be, such as `an integer from 0 to 9`. */
+  readonly expected: string
+  /** What it is, as text. */
+  readonly given: string
+}
+
+/**
  * A unit that is claimed: held by one owner until it is settled, released, or its lease runs out.
  *
  * @since 0.1.0
@@ -265,6 +279,22 @@ export interface Queue extends Stored {
    * An offer has about 4 MB of bodies at most, unless it is a single unit; a claim is bounded likewise.
    */
   readonly maxBodyBytes?: number | undefined
+  /**
+   * Why the source can't keep this unit, if it can't: its priority is out of range, or its body has
+   * characters that the database lacks. A herd asks before it offers, and refuses the whole call
+   * with `InvalidUnit`. Default: any unit can be kept.
+   *
+   * @example
+   * ```ts
+   * import type * as HerdSource from "gofherd/HerdSource"
+   *
+   * const refusal = ({ priority }: HerdSource.NewUnit): HerdSource.UnitRefusal | undefined =>
+   *   Number.isInteger(priority) && priority >= 0 && priority <= 9
+   *     ? undefined
+   *     : { part: "priority", expected: "an integer from 0 to 9", given: String(priority) }
+   * ```
+   */
+  readonly refusal?: ((unit: NewUnit) => UnitRefusal | undefined) | undefined
   /**
    * How many settlings and claims may be under way at once, an integer from 1, the default. With more, a source that is far away hears of
    * some units while gophers work on others; each time it is told of fewer.

@@ -113,7 +113,9 @@ export interface PostgresOptions extends Times {
  * they have (`appendonly yes`): with `appendfsync everysec` a power failure may lose the last second.
  *
  * Connects when a herd is opened, which fails with `SourceError` if that fails. Later a connection that is lost is made again, and what is asked for
- * meanwhile fails. Options out of their bounds are a defect, `InvalidOption`, and so is the priority of a unit.
+ * meanwhile fails. Options out of their bounds are a defect, `InvalidOption`.
+ *
+ * Priorities are integers from -1,048,575 to 1,048,575. An offer with another one is `InvalidUnit`.
  *
  * @example
  * ```ts
@@ -140,11 +142,14 @@ export const layer = (options: Options = {}): Layer.Layer<HerdSource> =>
  * A claim costs the same however many units wait. `depth` counts up to 10,000 units of each kind every time. Larger numbers are
  * counted whole, at most for 1 % of the time, and reported unchanged in between.
  *
- * Bodies are `jsonb` there: an object's keys may come back in another order, of two with the same name there is the last, and a body with the character `\u0000` or with
- * half a surrogate pair is refused with `SourceError`.
+ * Bodies are `jsonb` there: an object's keys may come back in another order, and of two with the
+ * same name there is the last. An offer of a body with the character `\u0000` or with half a
+ * surrogate pair is `InvalidUnit`.
  *
  * Connects when a herd is opened, which fails with `SourceError` if that fails. Later connections that are lost are made again, and what is asked
- * for meanwhile fails. Options out of their bounds are a defect, `InvalidOption`, and so is the priority of a unit.
+ * for meanwhile fails. Options out of their bounds are a defect, `InvalidOption`.
+ *
+ * Priorities are integers from -1,048,575 to 1,048,575. An offer with another one is `InvalidUnit`.
  *
  * @example
  * ```ts

@@ -184,6 +184,20 @@ describe("offering to a durable herd", () => {
       assert.strictEqual((yield* herd.depth).ready, 0)
     }))
 
+  it.scoped("refuses a name that is no key of a database, before it opens its source", () =>
+    Effect.gen(function*() {
+      for (const name of ["x".repeat(256), "a\0b", "\0"]) {
+        assert.include(
+          died(yield* Effect.exit(idle({ name }))),
+          "expected name to be a string of at most 255 characters, without NUL, got "
+        )
+      }
+      for (const name of ["", "half \ud800"]) {
+        assert.include(died(yield* Effect.exit(idle({ name }))), "expected name to be ")
+      }
+      yield* idle({ name: "x".repeat(255) })
+    }))
+
   it.scoped("dies of options that make no sense, and does nothing", () =>
     Effect.gen(function*() {
       const herd = yield* idle()

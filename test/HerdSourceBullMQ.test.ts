@@ -15,6 +15,7 @@ import {
   Schema,
   Scope
 } from "effect"
+import { HerdError } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
@@ -263,7 +264,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
         assert.deepStrictEqual(claims.map(({ body }) => JSON.parse(body)), bodies.map((body) => JSON.parse(body)))
       }))
 
-    it.scoped("claims by priority, refuses those that it has no room for, and says so", () =>
+    it.scoped("claims by priority, of all that BullMQ has room for", () =>
       Effect.gen(function*() {
         const queue = yield* open("priorities")
         const priorities = [0, 1, -1, 1_048_575, -1_048_575, 7, 0, 7]
@@ -271,15 +272,54 @@ for (const [name, { has, place }] of Object.entries(places)) {
         const claims = yield* claimed(queue, priorities.length)
         assert.deepStrictEqual(idsOf(claims), ["p3", "p5", "p7", "p1", "p0", "p6", "p2", "p4"])
         assert.deepStrictEqual(claims.map(({ priority }) => priority), [1_048_575, 7, 7, 1, 0, 0, -1, -1_048_575])
-        for (const priority of [0.5, 1_048_576, -1_048_576]) {
-          const exit = yield* Effect.exit(queue.offer([unit("good"), unit("bad", { priority })]))
-          assert.match(
-            pretty(exit),
-            new RegExp(`expected priority to be an integer from -1048575 to 1048575 with BullMQ, got ${priority}`)
-          )
-        }
-        assert.strictEqual((yield* queue.depth).ready, 0)
       }))
+
+    const refuses = (name: string, expected: string, offers: ReadonlyArray<readonly [unknown, number, string]>) =>
+      it.scoped(`refuses ${name} with InvalidUnit, and keeps nothing of the call`, () =>
+        Effect.gen(function*() {
+          const { source } = yield* Place
+          const herd = yield* DurableHerd.make({
+            name: `no ${name}`,
+            schema: Schema.Unknown,
+            size: 0,
+            process: () => Effect.void
+          }).pipe(Effect.provide(source()))
+          for (const [body, priority, given] of offers) {
+            const message = `of a unit of herd "no ${name}" to be ${expected}, got ${given}`
+            const offers = [
+              Effect.asVoid(herd.offer(body, { priority })),
+              Effect.asVoid(herd.offerAll(["good", body], { priority }))
+            ]
+            for (const offer of offers) {
+              const error = yield* Effect.flip(offer)
+              assert.instanceOf(error, HerdError.InvalidUnit)
+              assert.include(error.message, message)
+            }
+          }
+          assert.strictEqual((yield* herd.depth).ready, 0)
+        }))
+
+    refuses(
+      "priorities out of range",
+      "an integer from -1048575 to 1048575 with BullMQ",
+      [0.5, -0.5, 5e-324, 2 ** 20, -(2 ** 20), 2 ** 21, 2 ** 53, Number.MAX_VALUE].map((priority) => [
+        "x",
+        priority,
+        String(priority)
+      ])
+    )
+
+    if (place === onPostgres) {
+      refuses("characters that jsonb lacks", "JSON without \\u0000 and lone surrogates with PostgreSQL", [
+        ["\0", 0, "\\u0000 in it"],
+        ["a\0", 0, "\\u0000 in it"],
+        [{ a: [{ "key \\\0": 1 }] }, 0, "\\u0000 in it"],
+        ["\ud800", 0, "\\ud800 in it"],
+        ["\udfff \ud83d\ude00", 0, "\\udfff in it"],
+        ["\ude00\ud83d", 0, "\\ude00 in it"],
+        ["\\\\\udbff", 0, "\\udbff in it"]
+      ])
+    }
 
     it.scoped("puts units that are released back in their places, in whichever order they are", () =>
       Effect.gen(function*() {

@@ -1,5 +1,5 @@
 import type { IQueueBackend, KeepJobs } from "bullmq"
-import type { Depth } from "../HerdSource.ts"
+import type { Depth, NewUnit, UnitRefusal } from "../HerdSource.ts"
 import type { Held, NewJob, Next } from "./bullJob.ts"
 import type { Round } from "./round.ts"
 import type { ServerTime } from "./serverTime.ts"
@@ -72,6 +72,8 @@ export interface Engine {
   /** Rung when there may be more to claim, as long as `watchers` is more than 0. */
   readonly bell: Round
   watchers: number
+  /** Why its database can't keep the unit. */
+  readonly refusal?: (unit: NewUnit) => UnitRefusal | undefined
   /** Adds all of them, or none. */
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown>
   /** Before jobs are claimed: sees to those whose time has come, where BullMQ would not put them last. */

@@ -1,6 +1,7 @@
 import type { JobJson, MinimalJob } from "bullmq"
-import type { Claim, DeadLetter, NewUnit } from "../HerdSource.ts"
-import { checkNow, isObject } from "./check.ts"
+import type { Claim, DeadLetter, NewUnit, UnitRefusal } from "../HerdSource.ts"
+import { isObject } from "./check.ts"
+import { show } from "./show.ts"
 import { crashText, cutBody, cutCause } from "./sourceText.ts"
 
 // ------------------------------------------------------------------------------------------------------ ids
@@ -49,16 +50,15 @@ const NORMAL = 2 ** 20
 /** The highest and, with a minus, the lowest that there is room for. */
 const HIGHEST = NORMAL - 1
 
-/** The job's of a unit's. Throws `InvalidOption`, for an Effect to make a defect of it. */
-const jobPriority = (priority: number): number => {
-  checkNow(
-    Number.isInteger(priority) && Math.abs(priority) <= HIGHEST,
-    "priority",
-    `an integer from -${HIGHEST} to ${HIGHEST} with BullMQ`,
-    priority
-  )
-  return NORMAL - priority
-}
+/**
+ * Why a unit's priority can't be a job's.
+ *
+ * @internal
+ */
+export const priorityRefusal = ({ priority }: NewUnit): UnitRefusal | undefined =>
+  Number.isInteger(priority) && Math.abs(priority) <= HIGHEST
+    ? undefined
+    : { part: "priority", expected: `an integer from -${HIGHEST} to ${HIGHEST} with BullMQ`, given: show(priority) }
 
 const unitPriority = ({ priority = 0 }: JobJson): number => NORMAL - priority
 
@@ -78,7 +78,7 @@ export interface NewJob {
 }
 
 /**
- * The job of a unit, at a time of the server and of the herd's Clock. `seq` tells units of the same millisecond apart. Throws `InvalidOption`.
+ * The job of a unit, at a time of the server and of the herd's Clock. `seq` tells units of the same millisecond apart.
  *
  * @internal
  */
@@ -95,7 +95,7 @@ export const newJob = (
   // `seq` is no option of BullMQ's, which keeps it with the others. What is null PostgreSQL would hand back as {}.
   const opts = {
     attempts: 1,
-    priority: jobPriority(priority),
+    priority: NORMAL - priority,
     ...(delay > 0 ? { delay } : {}),
     seq,
     ...(body === "null" ? { null: true } : {})

@@ -1,5 +1,5 @@
 import { type JobProgress, type JobsOptions, PostgresConnection, PostgresQueueBackend } from "bullmq"
-import type { Depth } from "../HerdSource.ts"
+import type { Depth, NewUnit, UnitRefusal } from "../HerdSource.ts"
 import { Counts } from "./bullCounts.ts"
 import {
   claimable,
@@ -114,6 +114,9 @@ const compact = (text: string): string => {
   })
 }
 
+/** What `jsonb` can't hold, as JSON writes it: NUL and half a surrogate pair, but not `\\u0000`. */
+const unstorable = /(?<!\\)(?:\\\\)*(\\u(?:0000|d[89a-f]..))/
+
 /** How many dead letters are read at a time: to write a large one down takes PostgreSQL some milliseconds. */
 const LISTED = 25
 
@@ -176,6 +179,12 @@ class PostgresEngine implements Engine {
     if (row === undefined) throw new Error(`expected ${statement} to have a row, got none`)
     this.time.heard(row.clock, asked)
     return row
+  }
+
+  readonly refusal = ({ body }: NewUnit): UnitRefusal | undefined => {
+    const [, found] = unstorable.exec(body) ?? []
+    const expected = "JSON without \\u0000 and lone surrogates with PostgreSQL"
+    return found === undefined ? undefined : { part: "body", expected, given: `${found} in it` }
   }
 
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown> {

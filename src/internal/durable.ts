@@ -67,13 +67,20 @@ class Offers<In> {
           if (bytes > maxBodyBytes) {
             return this.refused(`${bytes} bytes of it`, `one of at most ${maxBodyBytes} bytes of JSON`)
           }
-          return Effect.succeed({ id, body: text, priority, runAt: delay === 0 ? undefined : now + delay })
+          const unit = { id, body: text, priority, runAt: delay === 0 ? undefined : now + delay }
+          const refusal = this.queue.refusal?.(unit)
+          if (refusal !== undefined) return this.refused(refusal.given, refusal.expected, refusal.part)
+          return Effect.succeed(unit)
         }
       }))
   }
 
-  private refused(given: string, expected = "one that its schema encodes to JSON"): InvalidUnit {
-    return new InvalidUnit({ herd: this.herd, part: "body", expected, given })
+  private refused(
+    given: string,
+    expected = "one that its schema encodes to JSON",
+    part: InvalidUnit["part"] = "body"
+  ): InvalidUnit {
+    return new InvalidUnit({ herd: this.herd, part, expected, given })
   }
 }
 

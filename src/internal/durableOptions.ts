@@ -17,8 +17,8 @@ import {
 import { resumable } from "./replay.ts"
 import { show } from "./show.ts"
 
-/** The longest id, in characters. */
-const LONGEST_ID = 255
+/** The longest id of a unit and name of a herd, in UTF-16 code units: databases index by both. */
+const LONGEST_KEY = 255
 
 /** What a durable herd works with. */
 export interface Settings<In, Out, E, R> {
@@ -44,6 +44,13 @@ export const validate = <In, Encoded, Out, E, R, RS, RC>(
     const herd = yield* validateHerd<In, Out, E, R, RS, RC>(
       { ...given, capacity: Number.MAX_SAFE_INTEGER, outcomes: "discard" },
       defaultName
+    )
+    const { name } = herd
+    yield* check(
+      name.length <= LONGEST_KEY && isStorable(name),
+      "name",
+      `a string of at most ${LONGEST_KEY} characters, without NUL`,
+      name
     )
     yield* check(holds(Schema.isSchema, schema), "schema", "a Schema", schema)
     const leased = yield* checkDuration(
@@ -74,7 +81,8 @@ export interface Entry {
 const entryOf = (priority: unknown = 0, delay: unknown = 0): Entry => {
   checkNow(Number.isFinite(priority), "priority", "a finite number", priority)
   const duration = checkDurationNow("delay", "a finite duration", delay, Duration.isFinite)
-  return { priority: Number(priority), delay: bounded(Duration.toMillis(duration)) }
+  // No source keeps the sign of -0.
+  return { priority: Number(priority) + 0, delay: bounded(Duration.toMillis(duration)) }
 }
 
 /**
@@ -119,11 +127,11 @@ export const storableIds = (ids: ReadonlyArray<string> | "all"): ReadonlyArray<s
  * @internal
  */
 export const checkId = (herd: string, id: unknown): Effect.Effect<string, InvalidUnit> =>
-  typeof id === "string" && id !== "" && id.length <= LONGEST_ID && isStorable(id)
+  typeof id === "string" && id !== "" && id.length <= LONGEST_KEY && isStorable(id)
     ? Effect.succeed(id)
     : new InvalidUnit({
       herd,
       part: "id",
-      expected: `a well-formed string of 1 to ${LONGEST_ID} characters`,
+      expected: `a well-formed string of 1 to ${LONGEST_KEY} characters`,
       given: show(id)
     })

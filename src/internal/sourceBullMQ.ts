@@ -17,11 +17,12 @@ import type {
   OpenOptions,
   Queue,
   Settled,
-  Settlement
+  Settlement,
+  UnitRefusal
 } from "../HerdSource.ts"
 import { Claims, isLost } from "./bullClaims.ts"
 import { type Engine, type EngineOptions, settledAll } from "./bullEngine.ts"
-import { deadLetter, Held, jobId, newJob, queueName } from "./bullJob.ts"
+import { deadLetter, Held, jobId, newJob, priorityRefusal, queueName } from "./bullJob.ts"
 import { checkNow } from "./check.ts"
 import { logOf } from "./log.ts"
 import { isSize } from "./options.ts"
@@ -106,6 +107,8 @@ class BullQueue implements Queue {
   }
 
   // ---------------------------------------------------------------------------------------------------- work
+
+  readonly refusal = (unit: NewUnit): UnitRefusal | undefined => priorityRefusal(unit) ?? this.engine.refusal?.(unit)
 
   readonly offer = (units: ReadonlyArray<NewUnit>): Effect.Effect<void, SourceError> =>
     Effect.flatMap(Clock.currentTimeMillis, (clock) => {

@@ -2,7 +2,20 @@
  * What a durable herd promises, on every source: src/DurableHerd.ts as tests.
  */
 import { assert, describe } from "@effect/vitest"
-import { Clock, Context, Deferred, Duration, Effect, Fiber, Layer, LogLevel, Metric, Schedule, Schema } from "effect"
+import {
+  Clock,
+  Context,
+  Deferred,
+  Duration,
+  Effect,
+  Either,
+  Fiber,
+  Layer,
+  LogLevel,
+  Metric,
+  Schedule,
+  Schema
+} from "effect"
 import type { Herd, Work } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
@@ -10,7 +23,19 @@ import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
 import { killed, makePrograms } from "./durablePrograms.ts"
 import { makeLogs } from "./logs.ts"
 import { turns, until } from "./stage.ts"
-import { alone, claimOne, claimSoon, counts, open, type Store, type Subject, testing, unit, units } from "./stores.ts"
+import {
+  ack,
+  alone,
+  claimOne,
+  claimSoon,
+  counts,
+  open,
+  type Store,
+  type Subject,
+  testing,
+  unit,
+  units
+} from "./stores.ts"
 
 // ------------------------------------------------------------------------------------------------------ herds
 
@@ -241,6 +266,70 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
           assert.strictEqual(yield* herd.dead.discard([...ids, "a", "b"]), 2)
         })
     )
+
+    onStore(
+      "keeps a unit whatever its body, priority and delay are, or refuses the whole call with InvalidUnit",
+      (store) =>
+        Effect.gen(function*() {
+          const { herd } = yield* herdOn(store, { process: () => Effect.void, size: 0 })
+          const { queue } = yield* open(store)
+          const bodies = [
+            "\0",
+            "\ud800",
+            "\udfff\ud83d",
+            "\\u0000",
+            "\\\\ud800",
+            "\ufeff\uffff\u2028\u{1f9ab}",
+            "",
+            "null"
+          ]
+          const priorities = [
+            -0,
+            0.5,
+            0.1 + 0.2,
+            5e-324,
+            2 ** 20,
+            2 ** 21,
+            -(2 ** 63),
+            10 ** 21 / 7,
+            Number.MAX_VALUE
+          ]
+          const delays = [-0, 0.3, "1500 micros", Duration.nanos(1n)] as const
+          const offers = [
+            ...bodies.map((body) => ({ body, priority: 0, delay: 0 as Duration.DurationInput })),
+            ...priorities.map((priority) => ({ body: "x", priority, delay: 0 })),
+            ...delays.map((delay) => ({ body: "x", priority: 0, delay }))
+          ]
+          for (const { body, ...entry } of offers) {
+            const told = yield* Effect.either(herd.offerAll([body, "good"], entry))
+            if (Either.isLeft(told)) {
+              assert.strictEqual(told.left._tag, "InvalidUnit", told.left.message)
+              assert.deepStrictEqual(counts(yield* herd.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
+              continue
+            }
+            const claims = yield* claimSoon(queue, 2)
+            assert.sameMembers(claims.map(({ body }) => JSON.parse(body)), [body, "good"])
+            // Not -0.
+            for (const { priority } of claims) assert.deepStrictEqual(priority, entry.priority + 0)
+            yield* queue.settle(claims.map(ack), 0)
+          }
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
+        })
+    )
+
+    onStore("takes the longest name and the longest ids, of whatever characters", (store) =>
+      Effect.gen(function*() {
+        // None of them is like another, so that no database makes them shorter.
+        const wide = (n: number) => String.fromCharCode(...Array.from({ length: 255 }, (_, i) => 0x4e00 + (n + i) * 73))
+        const ids = [wide(1), wide(2), ":".repeat(255), "%".repeat(255), "\u{1f9ab}".repeat(127)]
+        const done: Array<string> = []
+        const { herd } = yield* herdOn({ ...store, herd: `${store.herd}${wide(3)}`.slice(0, 255) }, {
+          process: (_, { id }) => Effect.sync(() => done.push(id))
+        })
+        yield* herd.offerAll(...bodies(...ids))
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(done, ids)
+      }))
 
     onStore("keeps a delay, and where the Schedule was, across a restart", (store) =>
       Effect.gen(function*() {
