@@ -72,6 +72,18 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
         }))
     }
 
+    it.scopedLive("leaves the level that its user sets between two writes as it is", () =>
+      Effect.gen(function*() {
+        const { queue, sql } = yield* shared(client)
+        for (const own of [FULL, OFF, FULL, EXTRA, NORMAL, EXTRA]) {
+          yield* setLevel(sql, own)
+          yield* queue.claim(1)
+          assert.strictEqual(yield* levelOf(sql), own)
+          yield* queue.offer(units(`at ${own}`))
+          assert.strictEqual(yield* levelOf(sql), own)
+        }
+      }))
+
     it.scopedLive("has its settings also after transactions of the user's, which have the user's", () =>
       Effect.gen(function*() {
         const { queue, sql } = yield* shared(client)

@@ -53,6 +53,7 @@ const LONGEST_TEXT = 2 ** 31 - 2
 interface Row {
   /** As a text, since it may be beyond what a number tells from the next one. */
   readonly seq: string
+  readonly state: string
   readonly id: string
   readonly body: string
   readonly priority: number
@@ -262,32 +263,34 @@ class SqliteQueue implements Queue {
     })
 
   readonly claim = (max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
-    Effect.gen(this, function*() {
-      const now = yield* this.source.now
-      yield* this.tend(now)
-      const rows = yield* this.write("claim", statements.claim, [this.ownerText, now + this.lease, this.herd, max])
-      const claims = rows.toSorted(byPlace).map(claimOf)
-      for (const { token } of claims) this.held.add(token)
-      // A user's transaction may have had the connection for so long that others may take them at once.
-      if (claims.length > 0 && (yield* this.source.now) - now > this.lease / 3) yield* this.renew(claims)
-      return claims
-    })
+    Effect.map(this.work("claim", [], max), ({ claimed }) => claimed)
 
   readonly settle = (settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError> =>
-    Effect.gen(this, function*() {
+    this.work("settle", settlements, claim)
+
+  /** By one statement, since each has its price. */
+  private work(operation: string, settlements: ReadonlyArray<Settlement>, max: number) {
+    return Effect.gen(this, function*() {
       const clock = yield* Effect.clock
       const now = this.source.time.now(clock)
       const due = (at: number) => Math.max(now, this.source.time.due(clock, at))
-      const rows = yield* this.write("settle", statements.settle, [
-        now,
-        JSON.stringify(settlements.map((settlement) => settled(settlement, due))),
-        this.ownerText
-      ])
+      if (max > 0) yield* this.tend(now)
+      const changes = JSON.stringify(settlements.map((settlement) => settled(settlement, due)))
+      const rows = yield* this.write(
+        operation,
+        statements.work,
+        [this.ownerText, now + this.lease, now, changes, this.herd, max, this.ownerText]
+      )
       if (settlements.some(({ _tag }) => _tag !== "Ack")) this.bell.next()
       const claims = settlements.map(({ claim }) => claim)
       for (const { token } of claims) this.held.delete(token)
-      return { lost: lostOf(claims, rows), claimed: claim > 0 ? yield* this.claim(claim) : [] }
+      const claimed = rows.filter(({ state }) => state === "held").toSorted(byPlace).map(claimOf)
+      for (const { token } of claimed) this.held.add(token)
+      // A user's transaction may have had the connection for so long that others may take them at once.
+      if (claimed.length > 0 && this.source.time.now(clock) - now > this.lease / 3) yield* this.renew(claimed)
+      return { lost: lostOf(claims, rows), claimed }
     })
+  }
 
   readonly renew = (claims: ReadonlyArray<Claim>): Effect.Effect<ReadonlyArray<Claim>, SourceError> =>
     Effect.gen(this, function*() {

@@ -39,6 +39,12 @@ export const isSetUp = `EXISTS (SELECT 1 FROM temp.${MARK})`
 const NORMAL = 1
 const FULL = 2
 
+interface Level {
+  readonly synchronous: number
+}
+
+const levelOf = ([row]: ReadonlyArray<Level>): number => row?.synchronous ?? FULL
+
 /** Columns of numbers. Drivers give integers as numbers, bigints or strings, as their users choose. */
 const numeric = ["value", "units", "timeout", "synchronous", "priority", "place", "attempts", "crashes", "ended_at"]
   .concat("first_failure_at", "oldest")
@@ -73,13 +79,18 @@ const isStrange = (error: SqlError.SqlError): boolean => {
 const set = (connection: Connection, setting: string): Effect.Effect<void> =>
   Effect.ignore(connection.execute(`PRAGMA ${setting}`, [], undefined))
 
-/** All three begin in one turn of the event loop, in order: no statement of anybody else's comes in between. */
-const between = <A, E>(before: Effect.Effect<void>, effect: Effect.Effect<A, E>, after: Effect.Effect<void>) =>
+/** All of them begin in one turn of the event loop, in order: no statement of anybody else's comes in between. */
+const between = <A, E>(
+  before: ReadonlyArray<Effect.Effect<void>>,
+  effect: Effect.Effect<A, E>,
+  after: Effect.Effect<void>
+): Effect.Effect<A, E> =>
   Effect.flatMap(Effect.runtime<never>(), (runtime) => {
-    const fork = Runtime.runFork(runtime)
-    fork(before)
+    const fork = <B>(effect: Effect.Effect<B>) => Runtime.runFork(runtime)(effect)
+    const preparing = before.map(fork)
     const running = fork(Effect.exit(effect))
-    return Effect.flatten(Effect.zipRight(after, Fiber.join(running)))
+    const prepared = Effect.forEach(preparing, Fiber.join, { discard: true })
+    return Effect.flatten(Effect.zipRight(Effect.zipRight(after, prepared), Fiber.join(running)))
   })
 
 /**
@@ -116,14 +127,10 @@ export class SqliteConnection {
     synced: boolean
   ): Effect.Effect<ReadonlyArray<A>, unknown> {
     const written = Effect.suspend(() => {
-      const { level: own } = this
-      const level = synced ? Math.max(own, FULL) : Math.min(own, NORMAL)
-      return level === own ? this.query<A>(statement, parameters) : this.hold((connection) =>
-        between(
-          set(connection, `synchronous = ${level}`),
-          Effect.map(connection.execute(statement, parameters, undefined), numbered),
-          set(connection, `synchronous = ${own}`)
-        )
+      const level = synced ? Math.max(this.level, FULL) : Math.min(this.level, NORMAL)
+      return level === this.level ? this.query<A>(statement, parameters) : this.at(
+        level,
+        (connection) => Effect.map(connection.execute(statement, parameters, undefined), numbered)
       )
     })
     const again = (left: number): Run<A> =>
@@ -132,8 +139,8 @@ export class SqliteConnection {
         (error) => left > 0 && isStrange(error),
         () => Effect.zipRight(this.setUp, again(left - 1))
       )
-    // The user may have changed it; where it is low enough as it was, this would only be found out sooner.
-    const looked = Effect.suspend(() => synced || this.level > NORMAL ? this.lookAtLevel : Effect.void)
+    // A plain write is synced only if the user has not lowered the level meanwhile.
+    const looked = Effect.suspend(() => synced && this.level >= FULL ? this.lookAtLevel : Effect.void)
     return this.trying(Effect.zipRight(looked, again(SET_UPS)))
   }
 
@@ -141,9 +148,34 @@ export class SqliteConnection {
     return Effect.map(this.sql.unsafe<A>(statement, parameters).withoutTransform, numbered)
   }
 
+  /** Runs at another level than the user's. A level that the user has changed meanwhile is found in the same hold. */
+  private at<A, E>(
+    level: number,
+    run: (connection: Connection) => Effect.Effect<A, E>
+  ): Effect.Effect<A, E | SqlError.SqlError> {
+    return this.hold((connection) => {
+      const { level: own } = this
+      let found = own
+      const look = Effect.map(connection.execute("PRAGMA synchronous", [], undefined), (rows) => {
+        found = levelOf(numbered(rows))
+      })
+      const restored = Effect.suspend(() => {
+        if (found === own) return Effect.void
+        this.level = found
+        return set(connection, `synchronous = ${found}`)
+      })
+      const written = between(
+        [Effect.ignore(look), set(connection, `synchronous = ${level}`)],
+        run(connection),
+        set(connection, `synchronous = ${own}`)
+      )
+      return Effect.ensuring(written, restored)
+    })
+  }
+
   private readonly lookAtLevel = Effect.suspend(() =>
-    Effect.map(this.query<{ readonly synchronous: number }>("PRAGMA synchronous"), ([row]) => {
-      this.level = row?.synchronous ?? FULL
+    Effect.map(this.query<Level>("PRAGMA synchronous"), (rows) => {
+      this.level = levelOf(rows)
     })
   )
 
@@ -158,7 +190,7 @@ export class SqliteConnection {
   readonly setUp: Effect.Effect<void, SqlError.SqlError> = Effect.suspend(() => {
     const marked = this.hold((connection) =>
       between(
-        set(connection, `busy_timeout = ${this.timeout}`),
+        [set(connection, `busy_timeout = ${this.timeout}`)],
         connection.execute(`CREATE TEMP VIEW IF NOT EXISTS ${MARK} AS SELECT 1`, [], undefined),
         Effect.void
       )
@@ -184,7 +216,8 @@ export class SqliteConnection {
 
   private trying<A extends object>(run: Run<A>): Effect.Effect<ReadonlyArray<A>, unknown> {
     return run.pipe(
-      Effect.retry({ schedule: busy, while: isBusy }),
+      // A schedule has its price also if it is never used.
+      Effect.catchIf(isBusy, () => Effect.retry(run, { schedule: busy, while: isBusy })),
       Effect.mapError(causeOf),
       // A span for every look at the table would drown the user's.
       Effect.withTracerEnabled(false)

@@ -94,25 +94,31 @@ export const statements = {
   offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
     SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE ${isSetUp}
     ON CONFLICT (herd, id) DO NOTHING`,
-  claim:
-    `UPDATE gofherd_units SET state = 'held', owner = ?, lease_until = ?, attempts = attempts + 1, claims = claims + 1
-    WHERE seq IN (
-      SELECT seq FROM gofherd_units WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place, seq LIMIT ?
-    )
-    AND ${isSetUp}
-    RETURNING CAST(seq AS TEXT) AS seq, id, body, priority, place, attempts, claims, first_failure_at`,
-  // Done again it does the same once more, as long as nobody has taken the row: its owner stays for that.
-  settle: `UPDATE gofherd_units SET
-      state = s.value->>2,
-      place = coalesce(s.value->>3, place),
-      attempts = attempts - (s.value->>2 = 'ready' AND state = 'held'),
-      first_failure_at = coalesce(s.value->>4, first_failure_at),
-      cause = coalesce(s.value->>5, cause),
-      body = iif(s.value->>2 = 'done', '', body),
+  // Settles some claims, and makes others. A settlement that is repeated does the same once more, as long as nobody has taken the
+  // row: its owner stays for that.
+  work: `UPDATE gofherd_units SET
+      state = s.state,
+      place = coalesce(s.at, place),
+      owner = ?,
+      lease_until = ?,
+      attempts = attempts + (s.state = 'held') - (s.state = 'ready' AND gofherd_units.state = 'held'),
+      claims = claims + (s.state = 'held'),
+      first_failure_at = coalesce(s.failed_at, first_failure_at),
+      cause = coalesce(s.why, cause),
+      body = iif(s.state = 'done', '', body),
       ended_at = ?
-    FROM json_each(?) AS s
-    WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND ${isSetUp}
-    RETURNING CAST(seq AS TEXT) AS seq`,
+    FROM (
+      SELECT CAST(value->>0 AS INTEGER) AS seq, CAST(value->>1 AS INTEGER) AS claim, value->>2 AS state, value->>3 AS at,
+        value->>4 AS failed_at, value->>5 AS why FROM json_each(?)
+      UNION ALL
+      SELECT * FROM (
+        SELECT seq, NULL, 'held', NULL, NULL, NULL FROM gofherd_units
+        WHERE herd = ? AND state = 'ready' ORDER BY priority DESC, place, seq LIMIT ?
+      )
+    ) AS s
+    WHERE gofherd_units.seq = s.seq AND (s.claim IS NULL OR claims = s.claim AND owner = ?) AND ${isSetUp}
+    RETURNING CAST(seq AS TEXT) AS seq, state, id, iif(state = 'held', body, '') AS body, priority, place, attempts, claims,
+      first_failure_at`,
   renew: `UPDATE gofherd_units SET lease_until = ? FROM json_each(?) AS s
     WHERE seq = s.value->>0 AND claims = s.value->>1 AND owner = ? AND state = 'held' AND ${isSetUp}
     RETURNING CAST(seq AS TEXT) AS seq`,
