@@ -1,5 +1,4 @@
 import { assert, describe, it, layer } from "@effect/vitest"
-import { createPostgresBackend, FlowProducer, Queue, runMigrations } from "bullmq"
 import {
   Cause,
   Context,
@@ -19,171 +18,14 @@ import { HerdError } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
-import { Redis as RedisClient } from "ioredis"
 import { once } from "node:events"
 import { connect, createServer } from "node:net"
 import { Client } from "pg"
+import { claimed, first, minute, open, pgClient, Place, places, redisClient, unit } from "./utils/bullmq.ts"
 import { pretty } from "./utils/pretty.ts"
 import { hasPostgres, hasRedis, Postgres, postgres, Redis, redis, type Server } from "./utils/servers.ts"
 import { until } from "./utils/stage.ts"
 import { idsOf } from "./utils/stores.ts"
-
-interface Times {
-  readonly retention?: Duration.DurationInput
-  readonly pollInterval?: Duration.DurationInput
-}
-
-/** A server, and what a test does to it beside what the source does. */
-type Jobs = Pick<
-  Queue,
-  | "add"
-  | "getJob"
-  | "getJobState"
-  | "getFailedCount"
-  | "setGlobalConcurrency"
-  | "setGlobalRateLimit"
-  | "upsertJobScheduler"
-  | "removeJobScheduler"
->
-
-class Place extends Context.Tag("test/Place")<Place, {
-  readonly server: Server
-  readonly source: (times?: Times) => Layer.Layer<HerdSource.HerdSource>
-  /** Another program's queue. */
-  readonly foreign: (name: string) => Effect.Effect<Jobs, never, Scope.Scope>
-  /** Adds a job to one queue, and one to another that waits for it. */
-  readonly flow: (child: string, parent: string) => Effect.Effect<void>
-  /** Gives the lock of a job to somebody else. */
-  readonly steal: (queue: string, job: string) => Effect.Effect<void>
-  /** The state that BullMQ says that a job is in. */
-  readonly stateOf: (queue: string, job: string) => Effect.Effect<string>
-}>() {}
-
-const redisClient = ({ url }: Server) =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const client = new RedisClient(url)
-      client.on("error", () => {})
-      return client
-    }),
-    (client) => Effect.sync(() => client.disconnect())
-  )
-
-const pgClient = ({ url }: Server) =>
-  Effect.acquireRelease(
-    Effect.promise(async () => {
-      const client = new Client(url)
-      client.on("error", () => {})
-      await client.connect()
-      return client
-    }),
-    (client) => Effect.promise(() => client.end())
-  )
-
-interface Closable extends Jobs {
-  on(event: "error", listener: (error: Error) => void): unknown
-  close(): Promise<void>
-}
-
-const jobsOf = (make: () => Closable): Effect.Effect<Jobs, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() => {
-      const jobs = make()
-      jobs.on("error", () => {})
-      return jobs
-    }),
-    (jobs) => Effect.promise(() => jobs.close())
-  )
-
-interface Flows extends Pick<FlowProducer, "add"> {
-  on(event: "error", listener: (error: Error) => void): unknown
-  close(): Promise<void>
-}
-
-const flowBy = (flows: Flows, child: string, parent: string) =>
-  Effect.promise(async () => {
-    flows.on("error", () => {})
-    const children = [{ name: "child", queueName: child, opts: { jobId: "child" } }]
-    await flows.add({ name: "parent", queueName: parent, opts: { jobId: "parent" }, children })
-    await flows.close()
-  })
-
-const stateOf = (foreign: (name: string) => Effect.Effect<Jobs, never, Scope.Scope>) => (name: string, job: string) =>
-  Effect.scoped(Effect.flatMap(foreign(name), (queue) => Effect.promise(() => queue.getJobState(job))))
-
-const onRedis = Layer.scoped(
-  Place,
-  Effect.gen(function*() {
-    const server = yield* Redis
-    const client = yield* redisClient(server)
-    const connection = { url: server.url }
-    const foreign = (name: string) => jobsOf(() => new Queue(name, { connection }))
-    return {
-      server,
-      source: (times) => HerdSourceBullMQ.layer({ connection, ...times }),
-      foreign,
-      flow: (child, parent) => flowBy(new FlowProducer({ connection }), child, parent),
-      steal: (queue, job) =>
-        Effect.promise(() => client.set(`bull:${queue}:${job}:lock`, "somebody else", "PX", 60_000)),
-      stateOf: stateOf(foreign)
-    }
-  })
-).pipe(Layer.provide(redis))
-
-const onPostgres = Layer.scoped(
-  Place,
-  Effect.gen(function*() {
-    const server = yield* Postgres
-    const client = yield* pgClient(server)
-    yield* Effect.promise(() => runMigrations(client))
-    const foreign = (name: string) => jobsOf(() => new Queue(name, { connection: server.url }, createPostgresBackend))
-    return {
-      server,
-      source: (times) => HerdSourceBullMQ.layerPostgres({ connection: { url: server.url }, ...times }),
-      foreign,
-      flow: (child, parent) =>
-        flowBy(new FlowProducer({ connection: server.url }, createPostgresBackend), child, parent),
-      steal: (queue, job) =>
-        Effect.promise(() =>
-          client.query("UPDATE bullmq.job SET lock_token = 'somebody else' WHERE queue = $1 AND id = $2", [queue, job])
-        ),
-      stateOf: stateOf(foreign)
-    }
-  })
-).pipe(Layer.provide(postgres))
-
-const unit = (id: string, more: Partial<HerdSource.NewUnit> = {}): HerdSource.NewUnit => ({
-  id,
-  body: JSON.stringify({ id }),
-  priority: 0,
-  runAt: undefined,
-  ...more
-})
-
-const minute = { lease: Duration.minutes(1), maxCrashes: 3 }
-
-const open = (herd: string, options: HerdSource.OpenOptions = minute, times: Times = {}) =>
-  Effect.gen(function*() {
-    const { source } = yield* Place
-    const { open } = Context.get(yield* Layer.build(source(times)), HerdSource.HerdSource)
-    return yield* open(herd, options)
-  })
-
-/** All of them, whenever they come. */
-const claimed = (queue: HerdSource.Queue, count: number) =>
-  Effect.gen(function*() {
-    const claims: Array<HerdSource.Claim> = []
-    while (claims.length < count) {
-      claims.push(...(yield* queue.claim(count - claims.length)))
-      if (claims.length < count) yield* queue.arrival
-    }
-    return claims
-  })
-
-const first = <A>([value]: ReadonlyArray<A>): A => {
-  assert.isDefined(value)
-  return value as A
-}
 
 /** Sets the clock of this machine, as far as this process sees it. */
 const setBy = (millis: number) =>
@@ -201,8 +43,6 @@ const setBy = (millis: number) =>
 
 /** Of this process. */
 const sockets = () => process.getActiveResourcesInfo().filter((what) => what.startsWith("TCP")).length
-
-const places = { Redis: { has: hasRedis, place: onRedis }, PostgreSQL: { has: hasPostgres, place: onPostgres } }
 
 for (const [name, { has, place }] of Object.entries(places)) {
   if (!has) {
@@ -309,7 +149,7 @@ for (const [name, { has, place }] of Object.entries(places)) {
       ])
     )
 
-    if (place === onPostgres) {
+    if (name === "PostgreSQL") {
       refuses("characters that jsonb lacks", "JSON without \\u0000 and lone surrogates with PostgreSQL", [
         ["\0", 0, "\\u0000 in it"],
         ["a\0", 0, "\\u0000 in it"],
@@ -377,13 +217,12 @@ for (const [name, { has, place }] of Object.entries(places)) {
 
     it.scoped("buries at the claim what another program's workers have seen crash too often", () =>
       Effect.gen(function*() {
-        const { foreign } = yield* Place
+        const { defer, foreign } = yield* Place
         const queue = yield* open("doomed", { lease: Duration.minutes(1), maxCrashes: 1 })
         yield* queue.offer([unit("a"), unit("b")])
         const jobs = yield* foreign("doomed")
         // As its own stalled check leaves it.
-        const doomed = { Redis: redisDoomed, PostgreSQL: postgresDoomed }[name]
-        yield* doomed ?? Effect.die("no such place")
+        yield* defer("doomed", "a", "job stalled more than allowable limit", 1)
         const claims = yield* claimed(queue, 1)
         assert.deepStrictEqual(idsOf(claims), ["b"])
         assert.strictEqual((yield* queue.depth).dead, 1)
@@ -891,20 +730,6 @@ for (const [name, { has, place }] of Object.entries(places)) {
       }), 20_000)
   })
 }
-
-const redisDoomed = Effect.scoped(Effect.gen(function*() {
-  const client = yield* redisClient((yield* Place).server)
-  yield* Effect.promise(() => client.hset("bull:doomed:a", { stc: 1, defa: "job stalled more than allowable limit" }))
-}))
-
-const postgresDoomed = Effect.scoped(Effect.gen(function*() {
-  const client = yield* pgClient((yield* Place).server)
-  yield* Effect.promise(() =>
-    client.query(
-      "UPDATE bullmq.job SET stalled_count = 1, deferred_failure = 'stalled' WHERE queue = 'doomed' AND id = 'a'"
-    )
-  )
-}))
 
 /** A pooler before PostgreSQL that does not pass the start-up parameter `options`: its port. */
 const bouncer = (url: string, how: "drops" | "refuses") =>
