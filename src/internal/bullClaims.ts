@@ -5,6 +5,7 @@ import { byPlace, Held, type Next, nextOf } from "./bullJob.ts"
 import { Schedulers } from "./bullSchedulers.ts"
 import { isObject } from "./check.ts"
 import { show } from "./show.ts"
+import { crashText } from "./sourceText.ts"
 
 /** Does BullMQ say that the claim is not one any more? What else fails may be tried again. */
 export const isLost = (error: unknown): boolean =>
@@ -118,8 +119,8 @@ export class Claims {
     })
     const doom = held.doom(this.maxCrashes)
     if (doom !== undefined) {
-      // If that fails its lock will run out, and somebody else sees to it.
-      await this.bury(held, doom, false).catch(() => {})
+      // Otherwise its lock runs out, and it is recovered.
+      if (!held.unscheduled) await this.bury(held, doom, false).catch(() => {})
       return undefined
     }
     this.held.set(held.claim.token, held)
@@ -257,8 +258,15 @@ export class Claims {
     }
   }
 
-  async bury(held: Held, cause: string, fetchNext: boolean): Promise<ReadonlyArray<unknown> | void> {
+  private async bury(held: Held, cause: string, fetchNext: boolean): Promise<ReadonlyArray<unknown> | void> {
     return (await this.engine.backend.moveToFailed(held, cause, false, held.lock, fetchNext)).result
+  }
+
+  /** A job that crashed for the last time, maybe before its scheduler made the next one. */
+  async buryCrashed(job: Next, lock: string): Promise<void> {
+    const held = new Held(job.json, job.id, lock, "")
+    await this.schedule(held)
+    await this.bury(held, crashText, false)
   }
 
   private async release(released: ReadonlyArray<Held>, step: Step, resumable = true): Promise<void> {

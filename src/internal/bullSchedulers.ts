@@ -1,9 +1,26 @@
-import { type IQueueBackend, JobScheduler, type RepeatOptions } from "bullmq"
+import { hasLegacyRepeatableKeyShape, type IQueueBackend, JobScheduler, type RepeatOptions } from "bullmq"
 import type { Next } from "./bullJob.ts"
 import { isObject } from "./check.ts"
 
+/** The server failed, so the scheduler may go on when the server does. */
+class ServerFailed extends Error {}
+
+/** A backend whose errors can be told from those of a `JobScheduler`. */
+const marking = (backend: IQueueBackend): IQueueBackend => {
+  const update: IQueueBackend["updateJobSchedulerNextMillis"] = async (...args) => {
+    try {
+      return await backend.updateJobSchedulerNextMillis(...args)
+    } catch (cause) {
+      throw new ServerFailed("the server failed", { cause })
+    }
+  }
+  return new Proxy(backend, {
+    get: (target, key): unknown => key === "updateJobSchedulerNextMillis" ? update : Reflect.get(target, key)
+  })
+}
+
 /**
- * Job schedulers of a queue. Each makes one job at a time: whoever claims it has to have the next one made, as BullMQ's Worker does.
+ * Job schedulers of a queue. A scheduler has one job at a time. BullMQ's Worker makes the next one at each claim, and so does a herd.
  *
  * @internal
  */
@@ -18,33 +35,32 @@ export class Schedulers {
   }
 
   /**
-   * Has the job made that follows this one, once, however often it is asked. Fails if the server does. Why it can't be made for
-   * another reason is returned.
+   * Makes the job that follows this one. A second call for the same job does nothing. Fails if the server fails; any other
+   * error, which would come again, is returned.
    */
   async follow(job: Next): Promise<unknown> {
     const { repeatJobKey: key } = job.json
-    // It may be deleted by now, or of BullMQ 5, in whose way version 6 makes none.
-    if (key === undefined || !await this.backend.isJobScheduler(key)) return undefined
-    try {
-      return await this.make(job, key)
-    } catch {
-      await this.backend.isJobScheduler(key)
+    if (key === undefined) return undefined
+    if (!await this.backend.isJobScheduler(key)) {
+      // It was removed, or it is of BullMQ 5.
+      return hasLegacyRepeatableKeyShape(key) ? new Error("a repeatable job of BullMQ 5") : undefined
     }
-    // The server answers. Did it when it was asked for the job?
     try {
       return await this.make(job, key)
     } catch (error) {
-      await this.backend.isJobScheduler(key)
+      if (error instanceof ServerFailed) throw error.cause
       return error
     }
   }
 
-  private async make({ id, json: { data, name, opts } }: Next, key: string): Promise<undefined> {
-    this.scheduler ??= new JobScheduler(this.queue, { connection: {} }, () => this.backend)
-    // The backend's errors are heard elsewhere; without a listener they would be printed.
+  private async make({ id, json: { name, opts } }: Next, key: string): Promise<undefined> {
+    this.scheduler ??= new JobScheduler(this.queue, { connection: {} }, () => marking(this.backend))
+    // The engine hears the backend's errors; without a listener they would be printed.
     if (this.scheduler.listenerCount("error") === 0) this.scheduler.on("error", () => {})
     const repeat: unknown = Reflect.get(opts, "repeat")
-    await this.scheduler.upsertJobScheduler(key, isRepeat(repeat) ? repeat : {}, name, JSON.parse(data), opts, {
+    // The scheduler keeps the data. Data given here would replace it on PostgreSQL, also if it has been changed since.
+    const data = undefined
+    await this.scheduler.upsertJobScheduler(key, isRepeat(repeat) ? repeat : {}, name, data, opts, {
       override: false,
       producerId: id
     })

@@ -28,7 +28,6 @@ import { logOf } from "./log.ts"
 import { isSize } from "./options.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions, MAX_BODY_BYTES } from "./sourceOptions.ts"
-import { crashText } from "./sourceText.ts"
 
 /** Milliseconds: the shortest and the longest between two looks for leases that have run out; otherwise it is a quarter of a lease. */
 const RECOVER = { shortest: 20, longest: 10_000 }
@@ -166,7 +165,7 @@ class BullQueue implements Queue {
     const lock = this.claims.nextToken
     for (const id of await this.engine.recover(this.maxCrashes, lock, late)) {
       const json = await this.engine.backend.getJobData(id)
-      if (json !== undefined) await this.claims.bury(new Held(json, id, lock, ""), crashText, false)
+      if (json !== undefined) await this.claims.buryCrashed({ json, id }, lock)
     }
   })
 
