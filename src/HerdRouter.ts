@@ -89,6 +89,7 @@ export type Requirements<H extends Herds> =
  *   `/herds/:name/dead`.
  * - A herd with slashes in its name is also found by its decoded name, `/herds/@app/Crawler/events`, as proxies send it. The
  *   shortest name counts that is followed by a path of the contract, or by nothing.
+ *   An application's own route at exactly such a path is never reached: the herd answers.
  * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes answer are not logged.
  * - Requests to a host that is not allowed, and those that come from a page of another site, are answered with 403, also where
  *   the application sends CORS headers. A link on such a page may lead here, and with the `token` it may read.

@@ -195,6 +195,13 @@ it.scopedLive("an application's own routes below /herds stay its own", () =>
     assert.strictEqual(yield* named(port, "/herds/own/herd"), "own/herd")
   }))
 
+it.scopedLive("an application's own route at exactly the path of a herd is never reached: the herd answers", () =>
+  Effect.gen(function*() {
+    const port = yield* mounted(["own/page"])
+    assert.strictEqual(yield* named(port, "/herds/own/page"), "own/page")
+    assert.strictEqual(yield* named(port, "/herds/own%2Fpage"), "own/page")
+  }))
+
 /** A proxy that decodes the path, as nginx does, and encodes again only what has to be. */
 const decodingProxy = (port: number) =>
   pretend((incoming, response) => {
