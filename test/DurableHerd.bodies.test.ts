@@ -23,6 +23,22 @@ const oneWay = Schema.transformOrFail(Schema.String, Schema.DateFromSelf, {
   encode: (date) => ParseResult.succeed(date.toISOString())
 })
 
+interface Tree {
+  readonly value: number
+  readonly children: ReadonlyArray<Tree>
+}
+
+const Tree: Schema.Schema<Tree> = Schema.Struct({
+  value: Schema.Number,
+  children: Schema.Array(Schema.suspend(() => Tree))
+})
+
+const deepTree = (): Tree => {
+  let tree: Tree = { value: 0, children: [] }
+  for (let n = 0; n < 100_000; n++) tree = { value: n, children: [tree] }
+  return tree
+}
+
 const refused: ReadonlyArray<Body> = [
   ["NaN", Schema.Number, NaN],
   ["Infinity", Schema.Number, Infinity],
@@ -49,19 +65,13 @@ const refused: ReadonlyArray<Body> = [
   ["what toJSON changes", Schema.Unknown, { toJSON: () => 1 }],
   ["what has itself in it", Schema.Unknown, cyclic],
   ["too deep a body", Schema.Unknown, deep],
+  ["too deep a tree", Schema.suspend(() => Tree), deepTree()],
+  ["NaN in a union of numbers and null", Schema.Union(Schema.Number, Schema.Null), NaN],
+  ["a hole in an array of numbers", Schema.Array(Schema.Number), Array<number>(2)],
+  ["a hole where undefined may be", Schema.Array(Schema.UndefinedOr(Schema.Number)), Array<number>(2)],
   ["what a transformation does not decode", oneWay, new Date(0)],
   ["a key that is a symbol", Schema.Struct({ [Symbol.for("key")]: Schema.Number }), { [Symbol.for("key")]: 1 }]
 ]
-
-interface Tree {
-  readonly value: number
-  readonly children: ReadonlyArray<Tree>
-}
-
-const Tree: Schema.Schema<Tree> = Schema.Struct({
-  value: Schema.Number,
-  children: Schema.Array(Schema.suspend(() => Tree))
-})
 
 const accepted: ReadonlyArray<Body> = [
   ["a number", Schema.Number, 5],

@@ -30,7 +30,15 @@ export const encoderOf = <A, I>(schema: Schema.Schema<A, I>): (body: A) => Effec
     return ParseResult.map(decode(JSON.parse(written.right)), () => written.right)
   }
   // Those of ParseResult start no fiber for what is known at once.
-  return (body) => ParseResult.flatMap(encode(body), write)
+  return (body) => {
+    try {
+      return ParseResult.flatMap(encode(body), write)
+    } catch (error) {
+      // The schema finds it too deep. What else is thrown is a defect of the schema's.
+      if (error instanceof RangeError) return Either.left({ message: String(error) })
+      throw error
+    }
+  }
 }
 
 const textOf = (encoded: unknown, plain: boolean): Either.Either<string, Refusal> => {
