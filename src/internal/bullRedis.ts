@@ -56,10 +56,17 @@ const behaviour = {
 class Line {
   readonly connection: RedisConnection
   trouble: unknown = undefined
+  private readonly commandTimeout: number
 
   constructor(options: Readonly<Record<string, unknown>>) {
     const { maxRetriesPerRequest } = behaviour
-    this.connection = new RedisConnection({ ...behaviour, ...options, maxRetriesPerRequest }, { blocking: false })
+    const { commandTimeout } = options
+    this.commandTimeout = typeof commandTimeout === "number" ? commandTimeout : behaviour.commandTimeout
+    // A connection that a firewall has dropped stays open, and silent. It is replaced.
+    const socketTimeout = 1.5 * this.commandTimeout
+    this.connection = new RedisConnection({ ...behaviour, socketTimeout, ...options, maxRetriesPerRequest }, {
+      blocking: false
+    })
     this.connection.on("error", (error: unknown) => {
       this.trouble = error
     })
@@ -75,7 +82,7 @@ class Line {
   /** It would go on trying, or waiting for an answer, for ever. */
   opened(): Promise<IRedisClient> {
     return new Promise((resolve, reject) => {
-      const { commandTimeout } = behaviour
+      const { commandTimeout } = this
       const late = setTimeout(() => reject(new Error(`no answer within ${commandTimeout / 1_000} s`)), commandTimeout)
       this.connection.once("error", reject)
       const opened = this.client.finally(() => {
