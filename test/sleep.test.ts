@@ -4,24 +4,39 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   type Clock,
+  Context,
   Duration,
   Effect,
   Fiber,
   Layer,
+  Logger,
   LogLevel,
   Option,
   Schedule,
   Schema,
   type Scope,
-  TestClock
+  TestClock,
+  TestServices
 } from "effect"
 import { Herd } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdProgress from "gofherd/HerdProgress"
 import * as HerdSource from "gofherd/HerdSource"
+import * as HerdSourceSqlite from "gofherd/HerdSourceSqlite"
+import * as HerdThread from "gofherd/HerdThread"
+import { writeFileSync } from "node:fs"
+import { join } from "node:path"
+import { pathToFileURL } from "node:url"
 import { inTime, sleep } from "../src/internal/sleep.ts"
+import type * as module from "./fixtures/thread.ts"
+import { folder } from "./utils/children.ts"
 import { makeLogs } from "./utils/logs.ts"
-import { makeStage, scoped, turns } from "./utils/stage.ts"
+import { drivers } from "./utils/sqlite.ts"
+import { makeStage, scoped, turns, until } from "./utils/stage.ts"
+import { units } from "./utils/stores.ts"
+import { bundledWorkers } from "./utils/threads.ts"
+
+const worker = bundledWorkers("thread")
 
 /** The TestClock, with the bound of Node's timers. */
 const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
@@ -160,5 +175,67 @@ describe("60 days are slept", () => {
       yield* turns
       assert.deepStrictEqual(yield* days(() => lines.length), [0, 1])
     })
+  )
+
+  for (const [driver, { client, skipped }] of Object.entries(drivers)) {
+    if (skipped) continue
+    test(
+      `by the pollInterval of SQLite, on ${driver}`,
+      Effect.gen(function*() {
+        const path = join(yield* folder, "units.db")
+        // Each is a source of its own, as in two processes.
+        const open = Effect.gen(function*() {
+          const layer = HerdSourceSqlite.layer({ pollInterval: "60 days", retention: Infinity }).pipe(
+            Layer.provide(client(path))
+          )
+          const source = Context.get(yield* Layer.build(Layer.fresh(layer)), HerdSource.HerdSource)
+          return yield* source.open("slow", { lease: Duration.days(365), maxCrashes: 3 })
+        })
+        const [queue, other] = yield* Effect.all([open, open])
+        const arrival = yield* Effect.fork(queue.arrival)
+        yield* turns
+        yield* other.offer(units("x"))
+        assert.deepStrictEqual(yield* days(() => arrival.unsafePoll() !== null), [false, true])
+      })
+    )
+  }
+
+  test(
+    "by the startTimeout of a thread",
+    Effect.gen(function*() {
+      const file = join(yield* folder, "stays.mjs")
+      writeFileSync(file, "setInterval(() => {}, 60_000)")
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      yield* collect(Herd.make({
+        gopher: HerdThread.gopher<typeof module>(pathToFileURL(file), { startTimeout: "60 days" }),
+        outcomes: "discard"
+      }))
+      yield* turns
+      const [before] = yield* days(() => lines.length)
+      assert.strictEqual(before, 0)
+      // The thread ends in its own time.
+      yield* TestServices.provideLive(until(() => lines.length > 0))
+      assert.match(String(lines[0]), /no call of HerdThread.serve that was ready within 60d/)
+    })
+  )
+
+  test(
+    "by the terminateAfter of a thread that spins (G11)",
+    Effect.gen(function*() {
+      const herd = yield* Herd.make({
+        gopher: HerdThread.gopher<typeof module>(worker("thread"), { terminateAfter: "60 days" }),
+        outcomes: "discard"
+      })
+      // The thread is ready.
+      yield* herd.run({ do: "look" })
+      const running = yield* Effect.fork(herd.run({ do: "spin", millis: Infinity }))
+      yield* turns
+      const interrupting = yield* Effect.fork(Fiber.interrupt(running))
+      yield* turns
+      const [before] = yield* days(() => interrupting.unsafePoll() !== null)
+      assert.isFalse(before)
+      // The thread ends in its own time.
+      yield* Fiber.join(interrupting)
+    }).pipe(Logger.withMinimumLogLevel(LogLevel.None))
   )
 })
