@@ -28,18 +28,11 @@ import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
 import { ask } from "./utils/http.ts"
 import { makeLogs } from "./utils/logs.ts"
 import { makeStage, scoped, turns } from "./utils/stage.ts"
+import { altered } from "./utils/stores.ts"
 
 type Source = Context.Tag.Service<HerdSource.HerdSource>
 
 const memory = Effect.map(Layer.build(HerdSource.layerMemory()), Context.get(HerdSource.HerdSource))
-
-/** The same, with some of what its queues do replaced. */
-const altered = (
-  source: Source,
-  alter: (queue: HerdSource.Queue) => Partial<HerdSource.Queue>
-): Source => ({
-  open: (herd, options) => Effect.map(source.open(herd, options), (queue) => ({ ...queue, ...alter(queue) }))
-})
 
 const on = (source: Source) => Effect.provideService(HerdSource.HerdSource, source)
 
@@ -269,6 +262,34 @@ describe("offering to a durable herd", () => {
       yield* turns
       assert.deepStrictEqual(stage.started, [2, 3, 1])
       yield* stage.finish
+    }))
+
+  it.scoped("has no senders, whatever waits: no unit of the source's, and no call for a source that is slow", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const source = altered(yield* memory, (queue) => ({
+        offer: (units) => Effect.zipRight(units.length === 1 ? Deferred.await(gate) : Effect.void, queue.offer(units))
+      }))
+      const stage = makeStage()
+      const herd = yield* DurableHerd.make({ ...numbers, process: stage.process }).pipe(on(source))
+      yield* herd.offerAll(Array.from({ length: 2_000 }, (_, n) => n))
+      yield* herd.offerAll([1, 2], { delay: "1 hour" })
+      const waiting = yield* Effect.forkAll(Array.from({ length: 10 }, () => herd.offer(1)))
+      yield* turns
+      assert.deepInclude(yield* herd.depth, { ready: 1_999, delayed: 2, held: 1 })
+      const senders = Effect.map(
+        Metric.value(Metric.tagged(HerdMetrics.senders, "herd", herd.name)),
+        ({ value }) => value
+      )
+      assert.deepInclude(yield* herd.state, { senders: 0, queued: 0, retrying: 0, running: 1 })
+      assert.strictEqual(yield* senders, 0)
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(waiting)
+      yield* herd.pause
+      assert.strictEqual((yield* herd.state).senders, 0)
+      assert.strictEqual(yield* senders, 0)
+      yield* herd.resume
+      yield* herd.resize(0, { mode: "interrupt" })
     }))
 
   it.scoped("fails as the source does, and goes on", () =>

@@ -16,7 +16,7 @@ import {
   Schedule,
   Schema
 } from "effect"
-import type { Herd, Work } from "gofherd"
+import { type Herd, HerdError, type Work } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceMetrics from "gofherd/HerdSourceMetrics"
@@ -26,6 +26,7 @@ import { turns, until } from "./stage.ts"
 import {
   ack,
   alone,
+  alteredStore,
   claimOne,
   claimSoon,
   counts,
@@ -316,6 +317,111 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
           assert.deepStrictEqual(counts(yield* herd.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
         })
     )
+
+    onStore("offers and claims large bodies in parts, each of about 4 MB", (store) =>
+      Effect.gen(function*() {
+        const offered: Array<number> = []
+        const claimed: Array<number> = []
+        const bytesOf = (units: ReadonlyArray<{ readonly body: string }>) =>
+          units.reduce((sum, { body }) => sum + body.length, 0)
+        const note = (claims: ReadonlyArray<HerdSource.Claim>) =>
+          Effect.sync(() => claims.length > 0 && claimed.push(bytesOf(claims)))
+        const watched = alteredStore(store, (queue) => ({
+          offer: (units) => Effect.zipRight(Effect.sync(() => offered.push(bytesOf(units))), queue.offer(units)),
+          claim: (max) => Effect.tap(queue.claim(max), note),
+          settle: (settlements, max) => Effect.tap(queue.settle(settlements, max), ({ claimed }) => note(claimed))
+        }))
+        const gate = yield* Deferred.make<void>()
+        const done: Array<number> = []
+        const { herd } = yield* herdOn(watched, {
+          process: (body) => Effect.zipRight(Deferred.await(gate), Effect.sync(() => done.push(body.length))),
+          size: 0
+        })
+        yield* herd.offerAll(Array.from({ length: 14 }, () => "x".repeat(600_000)))
+        assert.deepStrictEqual(offered, [6, 6, 2].map((units) => units * 600_002))
+        // It knows how large they are from the first ones that it has.
+        yield* herd.resize(7)
+        yield* until(Effect.map(herd.state, ({ running }) => running === 7))
+        claimed.length = 0
+        yield* herd.resize(14)
+        yield* until(Effect.map(herd.state, ({ running }) => running === 14))
+        for (const bytes of claimed) assert.isAtMost(bytes, 4_194_304)
+        assert.strictEqual(claimed.reduce((sum, bytes) => sum + bytes, 0), 7 * 600_002)
+        yield* Deferred.succeed(gate, undefined)
+        yield* herd.awaitIdle
+        assert.deepStrictEqual(done, Array.from({ length: 14 }, () => 600_000))
+      }))
+
+    onStore(
+      "refuses a body that is larger than its source keeps, with the bound, and all of the call",
+      (store) =>
+        Effect.gen(function*() {
+          const { queue: { maxBodyBytes } } = yield* open(store)
+          if (maxBodyBytes === undefined) return
+          const { herd } = yield* herdOn(store, { process: () => Effect.void, size: 0 })
+          const error = yield* Effect.flip(herd.offerAll(["good", "x".repeat(maxBodyBytes - 1)]))
+          assert.strictEqual(error._tag, "InvalidUnit")
+          assert.include(
+            error.message,
+            `one of at most ${maxBodyBytes} bytes of JSON, got ${maxBodyBytes + 1} bytes of it`
+          )
+          assert.deepStrictEqual(counts(yield* herd.depth), { ready: 0, delayed: 0, held: 0, dead: 0 })
+        })
+    )
+
+    for (
+      const [kind, becomes] of [
+        ["Ack", undefined],
+        ["Retry", "delayed"],
+        ["Bury", "dead"],
+        ["Release", "ready"]
+      ] as const
+    ) {
+      onStore(
+        `goes on with the others if one ${kind} of a batch is refused, and settles that once it is taken`,
+        (store) =>
+          Effect.gen(function*() {
+            const after = (settled: number, held: number) => ({
+              ready: 0,
+              delayed: 0,
+              dead: 0,
+              held,
+              ...(becomes === undefined ? {} : { [becomes]: settled })
+            })
+            let refusing = true
+            const refused: Array<number> = []
+            const picky = alteredStore(store, (queue) => ({
+              settle: (settlements, claim) =>
+                Effect.suspend(() => {
+                  const refuses = settlements.some(({ _tag, claim: { id } }) => _tag === kind && id === "b")
+                  if (!refusing || !refuses) return queue.settle(settlements, claim)
+                  refused.push(settlements.length)
+                  return new HerdError.SourceError({ source: "picky", operation: "settle units", cause: "no" })
+                })
+            }))
+            const gate = yield* Deferred.make<void>()
+            const { close, herd } = yield* herdOn<string>(picky, {
+              process: () => Effect.zipRight(Deferred.await(gate), kind === "Ack" ? Effect.void : Effect.fail("no")),
+              retry: kind === "Retry" ? Schedule.spaced("1 hour") : Schedule.stop,
+              size: 4
+            })
+            yield* herd.offerAll(...bodies("a", "b", "c", "d"))
+            yield* until(Effect.map(herd.state, ({ running }) => running === 4))
+            if (kind === "Release") yield* herd.resize(0, { mode: "interrupt" })
+            else yield* Deferred.succeed(gate, undefined)
+            yield* until(Effect.map(herd.depth, ({ held }) => held === 1))
+            assert.deepStrictEqual(counts(yield* herd.depth), after(3, 1))
+            // It was one of a batch, and then alone.
+            assert.isAbove(refused[0] ?? 0, 1)
+            yield* until(() => refused.at(-1) === 1)
+            yield* until(Effect.map(herd.state, ({ running }) => running === 0))
+            refusing = false
+            yield* close
+            const { queue } = yield* open(store)
+            assert.deepStrictEqual(counts(yield* queue.depth), after(4, 0))
+          })
+      )
+    }
 
     onStore("takes the longest name and the longest ids, of whatever characters", (store) =>
       Effect.gen(function*() {

@@ -2,7 +2,7 @@
  * Stores of units for tests, and who works on them.
  */
 import { it } from "@effect/vitest"
-import { Duration, Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
+import { Context, Duration, Effect, Exit, Layer, Logger, LogLevel, Scope } from "effect"
 import type { HerdError } from "gofherd"
 import * as HerdSource from "gofherd/HerdSource"
 import type { SourceName } from "../fixtures/sources.ts"
@@ -37,6 +37,23 @@ export const LONG = 30_000
 export const testing =
   (store: Subject["store"]) => (what: string, test: (store: Store) => Effect.Effect<void, unknown, Scope.Scope>) =>
     it.scopedLive(what, () => Effect.flatMap(store, test).pipe(Logger.withMinimumLogLevel(LogLevel.None)), 60_000)
+
+/** A source, with some of what its queues do replaced. */
+export const altered = (
+  source: Context.Tag.Service<HerdSource.HerdSource>,
+  alter: (queue: HerdSource.Queue) => Partial<HerdSource.Queue>
+): Context.Tag.Service<HerdSource.HerdSource> => ({
+  open: (herd, options) => Effect.map(source.open(herd, options), (queue) => ({ ...queue, ...alter(queue) }))
+})
+
+/** The same of the source on a store. */
+export const alteredStore = (store: Store, alter: (queue: HerdSource.Queue) => Partial<HerdSource.Queue>): Store => ({
+  ...store,
+  layer: Layer.map(
+    store.layer,
+    (context) => Context.make(HerdSource.HerdSource, altered(Context.get(context, HerdSource.HerdSource), alter))
+  )
+})
 
 // ------------------------------------------------------------------------------------------------------ owners
 
