@@ -105,8 +105,9 @@ export interface Herd<in out In, out Out, out E = never> extends Control {
   trySend(body: In, options?: SendOptions): Effect.Effect<boolean, HerdClosed>
   /**
    * Enters a unit and waits for its result, which comes here and not to `outcomes`. Interrupting it takes the unit out of
-   * the queue, or interrupts its attempt and waits until that has ended. A unit whose caller is interrupted in the instant in which
-   * it comes does not begin.
+   * the queue, or interrupts its attempt and waits until that has ended. A unit whose caller is interrupted in the instant in
+   * which it comes does not begin: it settles as interrupted, with 0 attempts. The interruption may have to pass any number of
+   * fibers above the caller, of `Effect.all` or `Effect.timeout` for one. This holds with Effect's own Scheduler.
    *
    * A unit that runs its own herd's `run` holds its gopher meanwhile: with all of them waiting so, none is left to go on.
    * If that lasts for a second, one warning says so.

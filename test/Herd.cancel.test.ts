@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, FiberId, Stream } from "effect"
+import { Deferred, Effect, Exit, Fiber, FiberId, FiberSet, Stream } from "effect"
 import { Herd } from "gofherd"
 import { makeStage, turns } from "./utils/stage.ts"
 
@@ -12,6 +12,27 @@ const hasty = <A, E>(effect: Effect.Effect<A, E>) =>
     fiber.unsafeInterruptAsFork(FiberId.none)
     return fiber
   })
+
+/** Ways to have fibers between the one that is interrupted and the caller of `run`. */
+const ways: Readonly<Record<string, <A, E>(effect: Effect.Effect<A, E>) => Effect.Effect<unknown, unknown>>> = {
+  "Effect.fork": (effect) => Effect.flatMap(Effect.fork(effect), Fiber.join),
+  "Effect.all": (effect) => Effect.all([effect, Effect.never], { concurrency: "unbounded" }),
+  "Effect.race": (effect) => Effect.race(effect, Effect.never),
+  "Effect.timeout": (effect) => Effect.timeout(effect, "1 hour"),
+  "Effect.disconnect": (effect) => Effect.disconnect(effect),
+  "a scope": (effect) => Effect.scoped(Effect.flatMap(Effect.forkScoped(effect), Fiber.join)),
+  "a FiberSet": (effect) =>
+    Effect.scoped(
+      Effect.flatMap(FiberSet.make(), (fibers) => Effect.flatMap(FiberSet.run(fibers, effect), Fiber.join))
+    ),
+  "a Stream": (effect) => Stream.runDrain(Stream.mapEffect(Stream.make(1), () => effect, { concurrency: 2 }))
+}
+
+const nested = (
+  way: string,
+  levels: number,
+  effect: Effect.Effect<unknown, unknown>
+): Effect.Effect<unknown, unknown> => levels === 0 ? effect : nested(way, levels - 1, ways[way]?.(effect) ?? effect)
 
 const gophers = {
   "a process": (process: (n: number) => Effect.Effect<number, string>) => ({ process }),
@@ -123,6 +144,28 @@ describe("a unit that is cancelled in the instant in which it came is not begun 
           assert.strictEqual((yield* herd.state).accepted, 1)
           assert.deepStrictEqual(stage.started, [])
         }))
+
+      for (const way of Object.keys(ways)) {
+        for (const capacity of [0, 8]) {
+          it.scoped(`by the interruption of fibers above run, by ${way}, however many, with capacity ${capacity}`, () =>
+            Effect.forEach([1, 2, 3, 5, 10, 50], (levels) =>
+              Effect.gen(function*() {
+                const { herd, stage } = yield* make({ size: 4, capacity })
+                const outermost = Effect.runFork(nested(way, levels, herd.run(1)))
+                while (true) {
+                  const { accepted, senders } = yield* herd.state
+                  if (accepted + senders > 0) break
+                  yield* Effect.yieldNow()
+                }
+                outermost.unsafeInterruptAsFork(FiberId.none)
+                yield* Fiber.await(outermost)
+                yield* turns
+                assert.deepStrictEqual(stage.started, [], `${levels} levels`)
+                const { accepted, interrupted, senders } = yield* herd.state
+                assert.deepStrictEqual([interrupted, senders], [accepted, 0])
+              })))
+        }
+      }
 
       it.scoped("by the interruption of run that hands over with capacity 0: it is not accepted", () =>
         Effect.gen(function*() {

@@ -14,8 +14,7 @@ describe("Backlog", () => {
       places: () => Infinity,
       now: () => now,
       onSenders: () => {},
-      onWork: () => signals++,
-      soon: (task) => task()
+      onWork: () => signals++
     })
     return { backlog, tick: () => now++, signals: () => signals }
   }

@@ -122,7 +122,6 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   private readonly now: () => number
   private readonly onWork: () => void
   private readonly onSenders: () => void
-  private readonly soon: (task: () => void) => void
   private readonly lanes = new Map<number, Lane<Unit<In, Out, E>>>()
   private readonly order = new Heap<Lane<Unit<In, Out, E>>>((self, that) => self.priority > that.priority)
   private top: Lane<Unit<In, Out, E>>
@@ -152,8 +151,6 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     readonly onWork: () => void
     /** A sender has begun to wait for room, or has given up. */
     readonly onSenders: () => void
-    /** Runs it once fibers have run that are about to. */
-    readonly soon: (task: () => void) => void
   }) {
     this.limit = options.capacity
     this.retrying = options.retrying
@@ -161,7 +158,6 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     this.now = options.now
     this.onWork = options.onWork
     this.onSenders = options.onSenders
-    this.soon = options.soon
     this.top = this.lane(0)
   }
 
@@ -317,15 +313,16 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   }
 
   /**
-   * A caller may be interrupted in the instant in which it brings its unit. Effect tells the caller's fiber when that runs next,
-   * and the children of a fiber one step later. The unit is not taken before.
+   * A caller may be interrupted in the instant in which it brings its unit. The interruption passes each fiber above the caller
+   * in a microtask of its own. The unit is not taken before all of these have run.
    */
   private ripen(): void {
     if (this.ripening) return
     this.ripening = true
-    this.soon(() => {
+    queueMicrotask(() => {
       const { brought } = this
-      this.soon(() => {
+      // Called by a microtask, it waits until no microtask is left.
+      process.nextTick(() => {
         this.ripening = false
         this.ripe = brought
         if (this.brought > brought) this.ripen()

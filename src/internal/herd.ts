@@ -619,15 +619,13 @@ const assemble = <In, Out, E, R>(
 ): Effect.Effect<HerdImpl<In, Out, E, R>> =>
   Effect.gen(function*() {
     const turn = new Turn()
-    const scheduler = FiberRefs.getOrDefault(runtime.fiberRefs, FiberRef.currentScheduler)
     const backlog: Backlog<In, Out, E> = new Backlog<In, Out, E>({
       capacity: settings.capacity,
       retrying: () => herd.attempts.backoffs.size,
       places: () => herd.places,
       now: () => turn.now,
       onWork: () => herd.signal(),
-      onSenders: () => herd.sendersChanged(),
-      soon: (task) => scheduler.scheduleTask(task, 0)
+      onSenders: () => herd.sendersChanged()
     })
     const queue = yield* Queue.make<Unit<In, Out, E>>(backlog, backlog)
     const named = { ...settings, name: takeName(settings.name) }
