@@ -32,6 +32,7 @@ class Seen {
       "units put back": model.putBacks,
       "gophers replaced": model.replacements,
       "senders that waited": model.waits,
+      "units given from inside": model.givenInside,
       "hand-overs": config.capacity === 0 ? model.accepted : 0,
       "without a reader": config.outcomes === "discard" ? model.accepted : 0
     }
@@ -46,7 +47,7 @@ class Seen {
 }
 
 describe("a herd", () => {
-  it("is at every step as a model of it says, whatever is asked of it (G1 to G15)", { timeout }, async () => {
+  it("is at every step as a model of it says, whatever is asked of it (G1 to G15, G19)", { timeout }, async () => {
     const seen = new Seen()
     const check = async (config: Config, commands: ReadonlyArray<Command>) => seen.add(await run(config, commands))
     await holdsForAll(runs(2000), fc.tuple(config, commands), check)

@@ -45,6 +45,14 @@ export type Command =
   | { readonly do: "burst"; readonly acts: ReadonlyArray<Act> }
   | { readonly do: "sendAll"; readonly plans: ReadonlyArray<Plan>; readonly priority: number }
   | { readonly do: "stream"; readonly plans: ReadonlyArray<Plan>; readonly fails: boolean }
+  /** The n-th of the units that wait gives units to its own herd. */
+  | {
+    readonly do: "inside"
+    readonly nth: number
+    readonly gives: "send" | "trySend" | "sendAll" | "run" | "stream"
+    readonly plans: ReadonlyArray<Plan>
+    readonly priority: number
+  }
   /** Interrupts the n-th of those who wait for a `run`, a `stream`, or for room. */
   | { readonly do: "cancel"; readonly nth: number }
   /** Ends the n-th of the attempts that wait. */
@@ -153,6 +161,22 @@ const command: fc.Arbitrary<Command> = fc.oneof(
       do: fc.constant("stream" as const),
       plans: fc.array(plan, { maxLength: 6 }),
       fails: fc.boolean()
+    })
+  },
+  {
+    weight: 8,
+    arbitrary: fc.record({
+      do: fc.constant("inside" as const),
+      nth,
+      gives: fc.constantFrom(
+        "send" as const,
+        "trySend" as const,
+        "sendAll" as const,
+        "run" as const,
+        "stream" as const
+      ),
+      plans: fc.array(plan, { minLength: 1, maxLength: 6 }),
+      priority
     })
   },
   { weight: 10, arbitrary: fc.record({ do: fc.constant("cancel" as const), nth }) },

@@ -113,6 +113,8 @@ export class Model {
   putBacks = 0
   /** Senders that had to wait for room. */
   waits = 0
+  /** Units that units gave to their own herd. */
+  givenInside = 0
   /** What a herd that has stopped goes on to show, since its name may be another's. */
   pausedAtEnd = false
   /** Outcomes that wait for a reader, and whether one is there. */
@@ -180,10 +182,18 @@ export class Model {
     return this.config.capacity > 0 ? 0 : this.size - this.running.length - this.retrying.length
   }
 
-  bring(units: ReadonlyArray<Unit>, priority: number): Sender {
+  /** What comes from inside one of the herd's own units enters whatever room there is (G19). */
+  bring(units: ReadonlyArray<Unit>, priority: number, inside: boolean): Sender {
     const sender: Sender = { units, priority, entered: 0, end: "entering" }
-    if (this.closed) sender.end = "closed"
-    else this.go(sender)
+    if (this.closed) {
+      sender.end = "closed"
+      return sender
+    }
+    if (inside) {
+      while (sender.entered < units.length) this.enter(sender)
+      this.givenInside += units.length
+    }
+    this.go(sender)
     return sender
   }
 
@@ -218,7 +228,13 @@ export class Model {
     return first(this.waiting, (self, that) => self.priority > that.priority)
   }
 
-  tryBring(unit: Unit): boolean {
+  tryBring(unit: Unit, inside: boolean): boolean {
+    if (inside) {
+      this.givenInside++
+      this.accepted++
+      this.enqueue(unit)
+      return true
+    }
     if (!this.mayEnter(unit.priority)) return false
     const room = this.config.capacity > 0 ? this.room : Math.min(this.free, this.handOvers) - this.queue.length
     if (room <= 0) return false

@@ -65,8 +65,16 @@ class Sequence {
         if (this.mayBringMany) this.ask("sendAll", command.plans, this.tight ? 0 : command.priority)
         return
       case "stream":
-        if (this.mayBringMany) this.ask("stream", command.plans, 0, command.fails)
+        if (this.mayBringMany) this.ask("stream", command.plans, 0, { fails: command.fails })
         return
+      case "inside": {
+        const { gives, nth, plans, priority } = command
+        const from = model.running[nth % model.running.length]
+        if (from === undefined) return
+        if (gives === "trySend") return this.trySend(plans[0] as Plan, priority, from)
+        if (gives === "stream") return this.ask(gives, plans, 0, { from })
+        return this.ask(gives, gives === "sendAll" ? plans : plans.slice(0, 1), priority, { from })
+      }
       case "cancel": {
         const waiting = this.askers.filter((asker) => !asker.cancelled && this.expected(asker) === undefined)
         const asker = waiting[command.nth % waiting.length]
@@ -120,14 +128,8 @@ class Sequence {
       case "send":
       case "run":
         return this.ask(act.do, [act.plan], act.priority)
-      case "trySend": {
-        const unit = this.unit(act.plan, act.priority, this.outcomes)
-        const expected = model.closed ? "closed" : model.tryBring(unit)
-        const got = world.now(
-          Effect.merge(Effect.mapError(world.herd.trySend(bodyOf(unit), { priority: act.priority }), () => "closed"))
-        )
-        return same("trySend", got, expected)
-      }
+      case "trySend":
+        return this.trySend(act.plan, act.priority)
       case "resize": {
         // Interrupted units are put back as they end, and one that has children takes longer.
         const byChance = model.running.length > 1 && model.running.some(({ plan }) => plan.forks)
@@ -153,6 +155,15 @@ class Sequence {
         model.close()
         return world.now(world.herd.close)
     }
+  }
+
+  private trySend(plan: Plan, priority: number, from?: Unit): void {
+    const { model, world } = this
+    const unit = this.unit(plan, priority, this.outcomes)
+    const expected = model.closed ? "closed" : model.tryBring(unit, from !== undefined)
+    const trying = world.herd.trySend(bodyOf(unit), { priority })
+    const got = world.now(Effect.merge(Effect.mapError(trying, () => "closed")), from?.n)
+    same("trySend", got, expected)
   }
 
   private get tight(): boolean {
@@ -194,12 +205,17 @@ class Sequence {
     }
   }
 
-  private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number, fails = false): void {
+  private ask(
+    kind: Asker["kind"],
+    plans: ReadonlyArray<Plan>,
+    priority: number,
+    { fails = false, from }: { readonly fails?: boolean; readonly from?: Unit } = {}
+  ): void {
     const place: Place = kind === "send" || kind === "sendAll" ? this.outcomes : { kind, settled: new Map() }
     const units = plans.map((plan) => this.unit(plan, priority, place))
-    const sender = this.model.bring(units, priority)
+    const sender = this.model.bring(units, priority, from !== undefined)
     const received: Asker["received"] = new Map()
-    const fiber = this.world.give(kind, units.map(bodyOf), priority, received, fails)
+    const fiber = this.world.give(kind, units.map(bodyOf), priority, { received, fails, from: from?.n })
     this.askers.push({ kind, units, sender, fiber, fails, received, cancelled: false })
   }
 

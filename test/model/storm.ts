@@ -83,6 +83,14 @@ class Storm {
         return this.ask("sendAll", command.plans, command.priority)
       case "stream":
         return this.ask("stream", command.plans, 0)
+      case "inside": {
+        const { gives, nth, plans, priority } = command
+        const { waiting } = world
+        const from = waiting[nth % waiting.length]
+        if (from === undefined) return
+        const many = gives === "sendAll" || gives === "stream"
+        return this.ask(gives, many ? plans : plans.slice(0, 1), gives === "stream" ? 0 : priority, from)
+      }
       case "cancel": {
         const waiting = this.askers.filter(({ fiber }) => fiber.unsafePoll() === null)
         const asker = waiting[command.nth % waiting.length]
@@ -133,10 +141,10 @@ class Storm {
     }
   }
 
-  private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number): void {
+  private ask(kind: Asker["kind"], plans: ReadonlyArray<Plan>, priority: number, from?: number): void {
     const bodies = plans.map((plan) => ({ n: ++this.units, plan }))
     const received: Asker["received"] = new Map()
-    const fiber = this.world.give(kind, bodies, priority, received)
+    const fiber = this.world.give(kind, bodies, priority, { received, from })
     this.askers.push({ kind, units: bodies.map(({ n }) => n), plans, fiber, received, cancelled: false })
   }
 

@@ -63,6 +63,10 @@ export class World {
   private readonly runtime: Runtime.Runtime<never>
   private readonly scope = Effect.runSync(Scope.make())
   private readonly inside = new Map<number, Deferred.Deferred<number, Failure>>()
+  /** What Effects run with that units in `process` run. */
+  private readonly within = new Map<number, Runtime.Runtime<never>>()
+  /** Units that units gave to their own herd. */
+  private givenInside = 0
   private readonly children = new Map<number, Set<object>>()
   private readonly figures: () => Figures
   private readonly before: Figures
@@ -95,13 +99,18 @@ export class World {
     this.idle = this.fork(this.herd.awaitIdle)
   }
 
-  fork<A, E>(effect: Effect.Effect<A, E>): Fiber.RuntimeFiber<A, E> {
-    return Runtime.runFork(this.runtime)(effect)
+  /** Runs it, from inside a unit if one is given. */
+  fork<A, E>(effect: Effect.Effect<A, E>, from?: number): Fiber.RuntimeFiber<A, E> {
+    if (from === undefined) return Runtime.runFork(this.runtime)(effect)
+    const runtime = this.within.get(from)
+    if (runtime === undefined) throw new Error(`expected unit ${from} in process, got ${[...this.within.keys()]}`)
+    return Runtime.runFork(runtime)(effect)
   }
 
   /** The result of an Effect that does not suspend. It runs as those of users do, which `runSync` would not. */
-  now<A, E>(effect: Effect.Effect<A, E>): A {
-    const exit = this.fork(effect).unsafePoll()
+  now<A, E>(effect: Effect.Effect<A, E>, from?: number): A {
+    if (from !== undefined) this.givenInside++
+    const exit = this.fork(effect, from).unsafePoll()
     if (exit === null) throw new Error("expected the Effect to end at once, got one that suspends")
     return Exit.getOrElse(exit, (cause) => {
       throw Cause.squash(cause)
@@ -205,7 +214,8 @@ export class World {
       const { forks, sets } = plan
       const breaks = this.config.gopher?.breaks === true
       const unit = { n, attempt: attempt === "break" && !breaks ? "fail" : attempt, forks, sets }
-      return Effect.mapError(Effect.ensuring(elsewhere(unit), Effect.sync(() => this.inside.delete(n))), () => "no")
+      const there = Effect.ensuring(Effect.zipRight(this.enter(n), elsewhere(unit)), this.leave(n))
+      return Effect.mapError(there, () => "no")
     }
     if (attempt === "throw") throw new Error("thrown")
     if (attempt === "nonsense") return "nonsense" as never
@@ -234,18 +244,27 @@ export class World {
 
   private wait(n: number): Effect.Effect<number, Failure> {
     return Effect.acquireUseRelease(
-      Effect.sync(() => {
+      Effect.map(this.enter(n), () => {
         const gate = Deferred.unsafeMake<number, Failure>(FiberId.none)
         this.inside.set(n, gate)
         return gate
       }),
       Deferred.await,
-      () =>
-        Effect.sync(() => {
-          this.inside.delete(n)
-          this.guard(() => this.look())
-        })
+      () => Effect.map(this.leave(n), () => this.guard(() => this.look()))
     )
+  }
+
+  private enter(n: number): Effect.Effect<void> {
+    return Effect.map(Effect.getFiberRefs, (fiberRefs) => {
+      this.within.set(n, Runtime.make({ ...this.runtime, fiberRefs }))
+    })
+  }
+
+  private leave(n: number): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.inside.delete(n)
+      this.within.delete(n)
+    })
   }
 
   /** What a unit leaves behind: a changed FiberRef, a running child. */
@@ -292,13 +311,19 @@ export class World {
 
   // ---------------------------------------------------------------------------------------------------- senders
 
-  /** Gives these to the herd; what a stream brings goes to `received`. Its input fails in the end, if that is asked for. */
+  /**
+   * Gives these to the herd, from inside a unit if one is given. What a stream brings goes to `received`. Its input fails in the
+   * end, if that is asked for.
+   */
   give(
     kind: "send" | "trySend" | "sendAll" | "run" | "stream",
     bodies: ReadonlyArray<Body>,
     priority: number,
-    received: Map<number, Outcome.Outcome.Status>,
-    fails = false
+    { fails = false, from, received }: {
+      readonly received: Map<number, Outcome.Outcome.Status>
+      readonly fails?: boolean
+      readonly from?: number | undefined
+    }
   ): Fiber.RuntimeFiber<unknown, unknown> {
     const { herd } = this
     const options = priority === 0 ? undefined : { priority }
@@ -325,7 +350,8 @@ export class World {
         }
       }
     }
-    return this.fork(giving())
+    if (from !== undefined) this.givenInside += bodies.length
+    return this.fork(giving(), from)
   }
 
   // ---------------------------------------------------------------------------------------------------- readers
@@ -384,8 +410,9 @@ export class World {
     this.largest = Math.max(this.largest, size)
     same("accepted (G3)", accepted, queued + running + retrying + succeeded + failed + interrupted)
     holds(running <= live, `${running} units on ${live} gophers`)
-    // Retries and what a shrink puts back are never refused.
-    holds(queued + retrying <= this.config.capacity + this.largest, `${queued} queued and ${retrying} retrying (G4)`)
+    // Retries, what a shrink puts back and what units give to their own herd are never refused.
+    const most = this.config.capacity + this.largest + this.givenInside
+    holds(queued + retrying <= most, `${queued} queued and ${retrying} retrying (G4)`)
     for (const count of Object.values(state)) holds(typeof count !== "number" || count >= 0, `a count of ${count}`)
     return state
   }
