@@ -19,6 +19,7 @@ import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
 import * as HerdSourceBullMQ from "gofherd/HerdSourceBullMQ"
 import { once } from "node:events"
+import { mkdirSync, rmSync } from "node:fs"
 import { connect, createServer } from "node:net"
 import { Client } from "pg"
 import { claimed, first, minute, open, pgClient, Place, places, redisClient, unit } from "./utils/bullmq.ts"
@@ -776,9 +777,9 @@ const halted = <A, E, R>(server: Server, effect: Effect.Effect<A, E, R>) =>
 
 if (hasRedis) {
   layer(redis, { excludeTestServices: true, timeout: "60 seconds" })("HerdSourceBullMQ.layer", (it) => {
-    const opened = (url: string) =>
+    const opened = (url: string, driver: Readonly<Record<string, unknown>> = {}) =>
       Effect.flatMap(
-        Layer.build(HerdSourceBullMQ.layer({ connection: { url } })),
+        Layer.build(HerdSourceBullMQ.layer({ connection: { url, driver } })),
         (context) => Context.get(context, HerdSource.HerdSource).open("causes", minute)
       )
 
@@ -818,6 +819,90 @@ if (hasRedis) {
         }),
       20_000
     )
+
+    it.scoped(
+      "names what Redis says for a while, and a herd goes on afterwards: MISCONF, READONLY",
+      () =>
+        Effect.gen(function*() {
+          const { call, server: { url } } = yield* caused
+          const done = new Array<string>()
+          const source = HerdSourceBullMQ.layer({ connection: { url } })
+          const herd = yield* DurableHerd.make({
+            name: "for a while",
+            schema: Schema.String,
+            size: 2,
+            process: (body) => Effect.sync(() => done.push(body))
+          }).pipe(Effect.provide(yield* Layer.build(source)))
+          // Its disk can't be written.
+          const dir = String(yield* call("CONFIG", "GET", "dir")).replace(/^dir,/, "")
+          yield* Effect.acquireRelease(
+            Effect.sync(() => mkdirSync(`${dir}/dump.rdb`)),
+            () => Effect.sync(() => rmSync(`${dir}/dump.rdb`, { recursive: true, force: true }))
+          )
+          yield* call("CONFIG", "SET", "save", "3600 1")
+          yield* call("BGSAVE")
+          yield* until(
+            Effect.map(call("INFO", "persistence"), (info) => /rdb_last_bgsave_status:err/.test(String(info)))
+          )
+          assert.match(yield* messageOf(herd.offer("a")), /got MISCONF /)
+          yield* call("CONFIG", "SET", "save", "")
+          yield* Effect.retry(herd.offer("b"), Schedule.spaced("20 millis"))
+          yield* until(() => done.includes("b"))
+          yield* call("REPLICAOF", "127.0.0.1", "1")
+          assert.match(yield* messageOf(herd.offer("c")), /got READONLY /)
+          yield* call("REPLICAOF", "NO", "ONE")
+          yield* Effect.retry(herd.offer("d"), Schedule.spaced("20 millis"))
+          yield* until(() => done.includes("d"))
+          assert.deepStrictEqual(done, ["b", "d"])
+        }),
+      20_000
+    )
+
+    /** Speaks as much of Redis' protocol as is asked for at the opening. */
+    const speaking = (answer: (command: string) => string) =>
+      Effect.map(
+        Effect.acquireRelease(
+          Effect.promise(async () => {
+            const server = createServer((socket) => {
+              socket.on("error", () => {})
+              socket.on("data", (data) => {
+                // Each command is an array of bulk strings.
+                const commands = data.toString().split(/(?=\*\d+\r\n)/)
+                for (const command of commands) socket.write(answer(command.toLowerCase()))
+              })
+            })
+            server.listen(0, "127.0.0.1")
+            await once(server, "listening")
+            return server
+          }),
+          (server) => Effect.sync(() => server.close())
+        ),
+        (server) => {
+          const address = server.address()
+          return `redis://127.0.0.1:${typeof address === "object" && address !== null ? address.port : 0}`
+        }
+      )
+
+    it.scoped("names at the opening that Redis loads its data, or is too old", () =>
+      Effect.gen(function*() {
+        const informing = (info: string) =>
+          speaking((command) => command.includes("info\r\n") ? `$${info.length}\r\n${info}\r\n` : "+OK\r\n")
+        const refusing = yield* speaking(() => "-LOADING Redis is loading the dataset in memory\r\n")
+        assert.match(
+          yield* messageOf(Effect.scoped(opened(refusing))),
+          /^expected the BullMQ source to open its queue, got .*LOADING Redis is loading/
+        )
+        const loading = yield* informing("redis_version:7.0.0\r\nloading:1\r\nloading_eta_seconds:60\r\n")
+        assert.match(
+          yield* messageOf(Effect.scoped(opened(loading, { commandTimeout: 300 }))),
+          /^expected the BullMQ source to open its queue, got no answer within 0.3 s, or Redis was still loading its data$/
+        )
+        const old = yield* informing("redis_version:4.0.9\r\nloading:0\r\n")
+        assert.match(
+          yield* messageOf(Effect.scoped(opened(old))),
+          /^expected the BullMQ source to open its queue, got Redis version needs to be .* 5\.0\.0 Current: 4\.0\.9/
+        )
+      }), 20_000)
 
     it.scoped(
       "says that a connection was closed, and names no option that a herd does not have",

@@ -83,7 +83,8 @@ class Line {
   opened(): Promise<IRedisClient> {
     return new Promise((resolve, reject) => {
       const { commandTimeout } = this
-      const late = setTimeout(() => reject(new Error(`no answer within ${commandTimeout / 1_000} s`)), commandTimeout)
+      const reason = `no answer within ${commandTimeout / 1_000} s, or Redis was still loading its data`
+      const late = setTimeout(() => reject(new Error(reason)), commandTimeout)
       this.connection.once("error", reject)
       const opened = this.client.finally(() => {
         clearTimeout(late)
