@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Logger, LogLevel, Stream, TestClock } from "effect"
+import { Deferred, Effect, Exit, Fiber, LogLevel, Stream, TestClock } from "effect"
 import { Herd } from "gofherd"
+import { makeLogs } from "./utils/logs.ts"
 import { turns } from "./utils/stage.ts"
 
 type Crawler = Herd.Herd<number, void, unknown>
@@ -89,20 +90,13 @@ describe("a unit that gives units to its own herd (G19)", () => {
 
   it.scoped("is warned of, once, if units that it runs leave no gopher to go on", () =>
     Effect.gen(function*() {
-      const lines: Array<string> = []
-      const logger = Logger.replace(
-        Logger.defaultLogger,
-        Logger.make(({ logLevel, message }) => {
-          if (LogLevel.greaterThanEqual(logLevel, LogLevel.Warning)) lines.push(String(message))
-        })
-      )
-      const herd: Crawler = yield* Effect.provide(
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const herd: Crawler = yield* collect(
         Herd.make({
           size: 2,
           outcomes: "discard",
           process: (depth: number): Effect.Effect<void, unknown> => depth === 0 ? Effect.void : herd.run(depth - 1)
-        }),
-        logger
+        })
       )
       yield* herd.run(1)
       yield* TestClock.adjust("2 seconds")
@@ -117,6 +111,25 @@ describe("a unit that gives units to its own herd (G19)", () => {
       assert.isTrue(Exit.isSuccess(yield* Fiber.await(stuck)))
       yield* TestClock.adjust("2 seconds")
       assert.lengthOf(lines, 1)
+    }))
+
+  it.scoped("is not warned of for what a daemon still runs once its unit has ended", () =>
+    Effect.gen(function*() {
+      const { collect, lines } = makeLogs(LogLevel.Warning)
+      const herd: Crawler = yield* collect(
+        Herd.make({
+          size: 1,
+          outcomes: "discard",
+          process: (n: number): Effect.Effect<void, unknown> =>
+            n === 0 ? Effect.zipRight(Effect.forkDaemon(herd.run(2)), turns) : n === 1 ? Effect.never : Effect.void
+        })
+      )
+      yield* herd.sendAll([0, 1])
+      yield* Effect.zipRight(turns, turns)
+      assert.include(yield* herd.state, { running: 1, queued: 1, succeeded: 1 })
+      yield* TestClock.adjust("2 seconds")
+      yield* turns
+      assert.deepStrictEqual(lines, [])
     }))
 
   it.scoped("streams through its own herd without waiting for room", () =>

@@ -26,8 +26,6 @@ export class Gopher<In, Out, E> {
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined
   startedAt = 0
-  /** How many `run` of its own herd the unit waits for. */
-  runs = 0
   /** What to do with the unit if the fiber ends now: set once the attempt has ended and only callbacks are left. */
   finish: (() => void) | undefined = undefined
   /** It stops at the next opportunity. */

@@ -36,7 +36,6 @@ import { ForkWatch, watchingForks } from "./forks.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import { History } from "./history.ts"
-import type { Worker } from "./inside.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
@@ -47,6 +46,7 @@ import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Resources } from "./resources.ts"
+import { SelfWaitWatch } from "./selfWait.ts"
 import { cutId, show } from "./show.ts"
 import { inTime } from "./sleep.ts"
 import { Tally } from "./tally.ts"
@@ -59,9 +59,6 @@ const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
   if (mode === "graceful" || mode === "interrupt") return mode
   throw new InvalidOption({ option: "mode", expected: `"graceful" or "interrupt"`, given: show(mode) })
 }
-
-/** How long all gophers may wait for units of their own herd before the herd says so. */
-const STUCK = Duration.seconds(1)
 
 /** How many ids of units that were left over are logged. */
 const LOGGED_IDS = 10
@@ -112,6 +109,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   private readonly past = new History()
   private readonly buffer: Outcomes<Outcome<In, Out, E>> | undefined
   private readonly unread: UnreadWatch | undefined
+  readonly selfWait: SelfWaitWatch
   private readonly intake: Intake<In, Out, E>
   private paused = false
   private drained = false
@@ -147,6 +145,16 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
         this.log(
           LogLevel.Warning,
           `nothing starts, because ${unread} outcomes are unread: read \`outcomes\`, or set outcomes: "discard"`
+        )
+    })
+    this.selfWait = new SelfWaitWatch({
+      size: () => this.crew.size,
+      fork: (effect) => this.fork(effect),
+      warn: (gophers) =>
+        this.log(
+          LogLevel.Warning,
+          `nothing starts, because all ${gophers} gophers wait for units that they run in this herd: `
+            + "send them instead, run them in a herd of their own, or raise the size"
         )
     })
     this.changes = changesOf({ turn, state: () => this.snapshot(), stopped: () => this.stopped })
@@ -465,37 +473,6 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     return this.keeper === undefined ? made : Effect.zipRight(made, this.keeper.start)
   })
 
-  /** Gophers whose units wait for a `run` of this herd. */
-  private waitingInside = 0
-  private watch: Fiber.RuntimeFiber<void> | undefined = undefined
-
-  runsInside(gopher: Worker): void {
-    if (gopher.runs++ === 0) this.waitingInside++
-    if (this.watch !== undefined || !this.isStuck()) return
-    this.watch = this.fork(Effect.zipRight(
-      Effect.sleep(STUCK),
-      Effect.suspend(() => {
-        if (this.isStuck()) {
-          return this.log(
-            LogLevel.Warning,
-            `nothing starts, because all ${this.waitingInside} gophers wait for units that they run in this herd: `
-              + "send them instead, run them in a herd of their own, or raise the size"
-          )
-        }
-        this.watch = undefined
-        return Effect.void
-      })
-    ))
-  }
-
-  ranInside(gopher: Worker): void {
-    if (--gopher.runs === 0) this.waitingInside--
-  }
-
-  private isStuck(): boolean {
-    return this.waitingInside > 0 && this.waitingInside >= this.crew.size
-  }
-
   private grace: Fiber.Fiber<unknown> | undefined
 
   readonly drain: Effect.Effect<void> = Effect.suspend(() => {
@@ -527,7 +504,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     }
     if (this.keeper !== undefined) yield* this.keeper.stop
     this.unread?.stop()
-    this.watch?.unsafeInterruptAsFork(this.watch.id())
+    this.selfWait.stop()
     this.stopped = true
     this.crew.resize(0, false)
     this.flush()

@@ -2,10 +2,9 @@ import * as Fiber from "effect/Fiber"
 import * as FiberRef from "effect/FiberRef"
 import * as Option from "effect/Option"
 
-/** A gopher, as far as it matters here: the unit it is at, and how many of its own herd's `run` that unit waits for. */
+/** A gopher, as far as it matters here: the unit it is at. */
 export interface Worker {
   readonly work: object | undefined
-  runs: number
 }
 
 /**

@@ -10,10 +10,10 @@ import type { Outcome } from "../Outcome.ts"
 import type { Backlog } from "./backlog.ts"
 import type { Callers, Within } from "./callers.ts"
 import { holds, isIterable, isObject, readNow } from "./check.ts"
-import type { Worker } from "./inside.ts"
 import { insideOf } from "./inside.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
+import type { SelfWaitWatch } from "./selfWait.ts"
 import { show } from "./show.ts"
 import { streamThrough } from "./stream.ts"
 import type { Turn } from "./turn.ts"
@@ -33,9 +33,7 @@ export interface Host<In, Out, E> {
   readonly queue: Queue.Enqueue<Unit<In, Out, E>>
   readonly backlog: Backlog<In, Out, E>
   readonly turn: Turn
-  /** A unit waits for one that it has its own herd run; and no longer. */
-  runsInside(gopher: Worker): void
-  ranInside(gopher: Worker): void
+  readonly selfWait: SelfWaitWatch
   /** How many units could start at once. */
   freeGophers(): number
   /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
@@ -139,13 +137,14 @@ export class Intake<In, Out, E> {
     return Effect.async<Out, E | HerdClosed>((resume) => {
       const { backlog } = this.host
       const inside = insideOf(backlog)
+      let returned: (() => void) | undefined
       const job = this.job(body, entryOf(options), ({ exit }) => {
-        if (inside !== undefined) this.host.ranInside(inside)
+        returned?.()
         this.host.flush()
         resume(exit)
       }, this.host.callers.within)
       if (backlog.closed) return resume(this.closed(0))
-      if (inside !== undefined) this.host.runsInside(inside)
+      if (inside !== undefined) returned = this.host.selfWait.runs(inside)
       if (!this.enters(job)) {
         backlog.wait([job], (accepted) => {
           if (!accepted) resume(this.closed(0))
