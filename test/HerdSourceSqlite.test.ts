@@ -1,7 +1,7 @@
 import { SqlClient } from "@effect/sql"
 import { LibsqlClient } from "@effect/sql-libsql"
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
+import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Option, Schema, Scope } from "effect"
 import { HerdError } from "gofherd"
 import * as DurableHerd from "gofherd/DurableHerd"
 import * as HerdSource from "gofherd/HerdSource"
@@ -127,6 +127,25 @@ describe("the SQLite source", () => {
       }),
     30_000
   )
+
+  it.scopedLive("hands out what it has claimed after a wait for the connection, though the leases can't be renewed", () =>
+    Effect.gen(function*() {
+      const client = LibsqlClient.layer({ url: `file:${yield* databases}` })
+      const context = yield* Layer.build(Layer.provideMerge(HerdSourceSqlite.layer(), client))
+      const sql = Context.get(context, SqlClient.SqlClient)
+      const source = Context.get(context, HerdSource.HerdSource)
+      const queue = yield* source.open("contract", { lease: Duration.millis(300), maxCrashes: 3 })
+      yield* queue.offer(units("a"))
+      yield* sql`CREATE TRIGGER no_renewal BEFORE UPDATE ON gofherd_units
+        WHEN OLD.state = 'held' AND NEW.state = 'held' BEGIN SELECT RAISE(ABORT, 'no'); END`
+      const begun = yield* Deferred.make<void>()
+      const holding = yield* Effect.fork(
+        sql.withTransaction(Effect.zipRight(Deferred.succeed(begun, undefined), Effect.sleep("400 millis")))
+      )
+      yield* Deferred.await(begun)
+      assert.deepStrictEqual(idsOf(yield* queue.claim(1)), ["a"])
+      yield* Fiber.join(holding)
+    }))
 
   it.scopedLive(
     "leaves to their leases what processes hold that it can't tell to be dead",

@@ -287,7 +287,10 @@ class SqliteQueue implements Queue {
       const claimed = rows.filter(({ state }) => state === "held").toSorted(byPlace).map(claimOf)
       for (const { token } of claimed) this.held.add(token)
       // A user's transaction may have had the connection for so long that others may take them at once.
-      if (claimed.length > 0 && this.source.time.now(clock) - now > this.lease / 3) yield* this.renew(claimed)
+      // If that fails they are handed out all the same: nobody else would, as this owner holds them.
+      if (claimed.length > 0 && this.source.time.now(clock) - now > this.lease / 3) {
+        yield* Effect.ignore(this.renew(claimed))
+      }
       return { lost: lostOf(claims, rows), claimed }
     })
   }
