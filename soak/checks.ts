@@ -20,6 +20,7 @@ export const Counts = Schema.Struct(HerdApi.HerdState.fields).pick(
   "running",
   "queued",
   "retrying",
+  "senders",
   "accepted",
   "succeeded",
   "retried",
@@ -30,9 +31,9 @@ type Counts = typeof Counts.Type
 
 /** G3, and that nothing is below zero. */
 export const unbalanced = (state: Counts): Complaints => {
-  const { accepted, failed, interrupted, name, queued, retrying, running, succeeded } = state
+  const { accepted, failed, interrupted, name, queued, retrying, running, senders, succeeded } = state
   const sum = queued + running + retrying + succeeded + failed + interrupted
-  const least = Math.min(queued, running, retrying, succeeded, failed, interrupted)
+  const least = Math.min(queued, running, retrying, senders, succeeded, failed, interrupted)
   return complain(
     sum !== accepted && `${name}: expected accepted to be the sum of the others, ${sum}, got ${accepted}`,
     least < 0 && `${name}: expected counts from 0, got ${least}`
@@ -88,7 +89,8 @@ const gauges = [
   ["gofherd_size", "size"],
   ["gofherd_running", "running"],
   ["gofherd_queued", "queued"],
-  ["gofherd_retrying", "retrying"]
+  ["gofherd_retrying", "retrying"],
+  ["gofherd_senders", "senders"]
 ] as const
 
 /**

@@ -94,6 +94,7 @@ const state = {
   running: 3,
   queued: 5,
   retrying: 2,
+  senders: 6,
   accepted: 20,
   succeeded: 7,
   retried: 4,
@@ -149,6 +150,7 @@ describe("its checks of the metrics", () => {
       gofherd_running: 3,
       gofherd_queued: 5,
       gofherd_retrying: 2,
+      gofherd_senders: 6,
       gofherd_attempt_duration_seconds_count: 13,
       ...changed
     }).map(([name, value]) => `${name}{herd="herd"} ${value}\n${name}{herd="other"} 99\n`).join("")
@@ -167,13 +169,16 @@ describe("its checks of the metrics", () => {
     assert.deepStrictEqual(checks.metricsOff(metrics({ gofherd_queued: -1 }), state, after), [
       "herd: expected gofherd_queued from 0, got -1"
     ])
-    assert.lengthOf(checks.metricsOff(new Map(), state, after), 9)
+    assert.lengthOf(checks.metricsOff(new Map(), state, after), 10)
   })
 
   it("see any difference from the state when nothing happens", () => {
     assert.deepStrictEqual(checks.metricsDiffer(metrics(), state), [])
     assert.deepStrictEqual(checks.metricsDiffer(metrics({ gofherd_size: 5 }), state), [
       "herd: expected gofherd_size to be 4, got 5"
+    ])
+    assert.deepStrictEqual(checks.metricsDiffer(metrics({ gofherd_senders: 0 }), state), [
+      "herd: expected gofherd_senders to be 6, got 0"
     ])
   })
 })
