@@ -145,6 +145,8 @@ export type Options<In, Encoded, Out, E = never, R = never, RRetry = R, RCallbac
  *   after a restart at attempt 5,000, the first four failures see a Schedule that is behind. Until
  *   it has caught up, `recurs(n)` of more than 1,000 counts too few attempts, and a delay that still
  *   grows after 1,000 steps is too short. Other delays are as ever.
+ * - A Schedule that looks at elapsed time, as `Schedule.upTo` does, reads the Clock of each process.
+ *   Processes whose clocks differ make it end too soon or too late by that difference.
  * - A unit that the Schedule gives up, that dies of a defect or interrupts itself, and one whose body the schema does not decode, is a dead letter:
  *   kept, with why, until it is redriven or discarded.
  * - A shrink and the closing of the scope, once `gracePeriod` has passed, release units that have not ended; their attempt is not

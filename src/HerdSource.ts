@@ -276,7 +276,8 @@ export interface Queue extends Stored {
   readonly changes?: Changes | undefined
   /**
    * The largest body that it can keep, in bytes of JSON as UTF-8. A herd refuses larger ones with `InvalidUnit`. Default: no bound.
-   * An offer has about 4 MB of bodies at most, unless it is a single unit; a claim is bounded likewise.
+   * An offer has about 4 MB of bodies at most, unless it is a single unit. A herd claims 64 units at
+   * first, then as many as have about 4 MB of bodies by the answer before.
    */
   readonly maxBodyBytes?: number | undefined
   /**
