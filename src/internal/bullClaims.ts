@@ -26,12 +26,12 @@ interface Step {
   readonly clock: number
   readonly lost: Array<Claim>
   readonly claimed: Array<Held>
-  /** There was nothing more to be claimed. */
+  /** Nothing more can be claimed. */
   exhausted: boolean
 }
 
 /**
- * What one owner holds of a queue: how it is claimed, settled and renewed.
+ * The jobs that one owner holds of a queue: claims, settles and renews them.
  *
  * @internal
  */
@@ -93,7 +93,7 @@ export class Claims {
     if (missing <= 0 || step.exhausted) return
     await engine.tend()
     if (engine.step !== undefined && !await this.stepped([], step)) return
-    // One is as cheaply claimed as looked for.
+    // Claiming one job costs as little as looking for one.
     const { claimable } = missing === 1 ? { claimable: 1 } : await engine.look(missing)
     const claiming = Array.from({ length: Math.min(missing, claimable) }, async () => {
       const lock = this.nextToken
@@ -109,17 +109,20 @@ export class Claims {
     claimed.push(...(this.engine.inOrder ? held : held.toSorted(byPlace)))
   }
 
-  /** What BullMQ has claimed with that lock, unless there was nothing, or nothing to be attempted any more. */
+  /**
+   * The job that BullMQ has claimed with this lock; undefined if there was none, or if it is
+   * buried.
+   */
   private async admit(next: Next | undefined, lock: string): Promise<Held | undefined> {
     if (next === undefined) return undefined
     const held = new Held(next.json, next.id, lock, this.nextToken)
     await this.schedule(held).catch(() => {
-      // Before it is settled it is tried again.
+      // Tried again before the job is settled.
       held.unscheduled = true
     })
     const doom = held.doom(this.maxCrashes)
     if (doom !== undefined) {
-      // Otherwise its lock runs out, and it is recovered.
+      // If that fails, the lock runs out and the job is recovered.
       if (!held.unscheduled) await this.bury(held, doom, false).catch(() => {})
       return undefined
     }
@@ -172,9 +175,10 @@ export class Claims {
     if (open.length === 0) return
     for (const { held } of open) if (held.unscheduled) await this.schedule(held)
     const back = open.filter(({ settlement }) => settlement._tag === "Release")
-    // First, so that they may be claimed with the others.
+    // Released first, so that the claim below can take them.
     const released = await settledAll(back.length === 0 ? [] : [this.release(back.map(({ held }) => held), step)])
-    // Several in one command, which keeps them. For one and its successor BullMQ has a command, of which PostgreSQL knows the plan.
+    // Several jobs are completed by one command. A single job and its successor go by BullMQ's own
+    // command, whose plan PostgreSQL keeps.
     const acked = open.filter(({ held, settlement }) =>
       settlement._tag === "Ack" && held.opts.removeOnComplete === undefined
     )
@@ -184,7 +188,7 @@ export class Claims {
     if (step.max > 0) await this.engine.tend()
     let fetching = 0
     const concluded = others.map((one) => {
-      // Whoever makes room takes the next one in the same step, unless all of them are claimed with those that are done.
+      // Each command that makes room claims the next job, unless `stepped` claims them all.
       const fetchNext = done.length === 0 && step.claimed.length + fetching < step.max
       if (fetchNext) fetching++
       return this.concludeOne(one, fetchNext, step)
@@ -306,7 +310,7 @@ export class Claims {
 
   private async isThrough({ id, json }: Held): Promise<boolean> {
     const now = await this.engine.backend.getJobData(id)
-    // Nobody else could have had it, but after a crash.
+    // Only a crash would have let another owner take it.
     return now === undefined || now.stalledCounter === json.stalledCounter
   }
 
@@ -317,20 +321,23 @@ export class Claims {
     return claims.filter(({ token }) => !this.held.has(token) && !this.through.has(token))
   }
 
-  /** Those whose leases may have run out, since the process was too busy to renew them: nobody here is to take them for dead. */
+  /**
+   * Claims whose leases may have run out while the process was too busy to renew them. This process
+   * must not recover them.
+   */
   get late(): ReadonlyArray<Held> {
     const before = performance.now() - this.lease / 2
     return this.all.filter(({ renewedAt }) => renewedAt < before)
   }
 
-  /** Gives back what is held. */
+  /** Releases all claims. */
   async releaseAll(): Promise<void> {
     const { all, late } = this
     if (late.length > 0) await this.engine.renew(late)
     if (all.length > 0) await this.engine.release(all)
   }
 
-  /** Those that are lost are not held any more. */
+  /** Extends the locks, and forgets the claims that are lost. */
   private async extend(held: ReadonlyArray<Held>): Promise<void> {
     const now = performance.now()
     const lost = new Set(await this.engine.renew(held))

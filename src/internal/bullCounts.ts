@@ -1,6 +1,7 @@
 /**
- * Numbers that are read off up to a bound, and counted whole beyond it, as seldom as that takes long: a count of a million rows costs a
- * database more than whoever looks at it each second is worth. Between two counts the last one is told.
+ * Exact counts up to a bound, and cached ones beyond it. Counting a million rows costs a database
+ * more than a figure that is asked for each second is worth, so such a count runs rarely: the
+ * longer it takes, the longer its result is kept.
  *
  * @internal
  */
@@ -10,7 +11,7 @@ export class Counts<What extends string> {
   private readonly known = new Map<What, { readonly count: number; readonly until: number }>()
 
   constructor(options: {
-    /** A number above it is one that was not read to its end. */
+    /** A larger number means that reading stopped at the bound. */
     readonly bound: number
     readonly count: (what: What) => Promise<number>
   }) {
@@ -18,7 +19,7 @@ export class Counts<What extends string> {
     this.count = options.count
   }
 
-  /** What there is, of which so much was read off. */
+  /** The count, given the number that was read up to the bound. */
   async of(what: What, read: number): Promise<number> {
     if (read <= this.bound) {
       this.known.delete(what)
@@ -27,9 +28,9 @@ export class Counts<What extends string> {
     const known = this.known.get(what)
     const began = performance.now()
     if (known !== undefined && began < known.until) return Math.max(read, known.count)
-    // Whoever asks meanwhile is told what is known.
+    // Callers during this count get the known number.
     this.known.set(what, { count: known?.count ?? read, until: Infinity })
-    // A count that takes too long is no reason to tell nothing.
+    // A count that fails or times out leaves the known number.
     const count = await this.count(what).catch(() => known?.count ?? read)
     const ended = performance.now()
     this.known.set(what, { count, until: ended + SHARE * (ended - began) })
@@ -37,5 +38,5 @@ export class Counts<What extends string> {
   }
 }
 
-/** How much longer than it takes a count is told. */
+/** How many times longer than its own duration a count is kept. */
 const SHARE = 100

@@ -5,19 +5,19 @@ import type { Round } from "./round.ts"
 import type { ServerTime } from "./serverTime.ts"
 
 /**
- * What could be claimed.
+ * How many units can be claimed.
  *
  * @internal
  */
 export interface Look {
-  /** How many, as far as the fleet's bound allows. */
+  /** At most what the fleet's bound leaves. */
   readonly claimable: number
-  /** In how many milliseconds the next delayed unit will be. */
+  /** Milliseconds until the next delayed unit is due. */
   readonly dueIn: number | undefined
 }
 
 /**
- * What is to become of a unit that failed.
+ * A failed unit that will run again.
  *
  * @internal
  */
@@ -27,12 +27,12 @@ export interface Retry {
   readonly delay: number
   readonly firstFailureAt: number
   readonly cause: string
-  /** Is another one to be claimed with it? */
+  /** Whether the same command claims another job. */
   readonly fetchNext: boolean
 }
 
 /**
- * A job that is claimed, and the lock that it is claimed with.
+ * A claimed job and its lock.
  *
  * @internal
  */
@@ -41,78 +41,83 @@ export interface Locked extends Next {
 }
 
 /**
- * What has come of completing jobs and claiming others in one command.
+ * The result of completing jobs and claiming others in one command.
  *
  * @internal
  */
 export interface Stepped {
-  /** Of each that was to be completed; `other` if it has to be done by BullMQ's own command. */
+  /** One for each job to complete. `other`: BullMQ's own command has to complete it. */
   readonly told: ReadonlyArray<"done" | "lost" | "other">
   readonly next: ReadonlyArray<Locked>
-  /** They have to be claimed by BullMQ's own command. */
+  /** The queue has a rate limit or a bound: BullMQ's own command has to claim. */
   readonly limited: boolean
 }
 
 /**
- * One queue of BullMQ's on Redis or PostgreSQL: BullMQ's own commands (`backend`), and beside them those that BullMQ does not have, or that
- * would cost units their places.
+ * A BullMQ queue on Redis or PostgreSQL. `backend` has BullMQ's own commands. The others are those
+ * that BullMQ lacks, or that would move units from their places.
  *
  * @internal
  */
 export interface Engine {
   readonly backend: IQueueBackend
-  /** By which everything is written down, and compared. */
+  /** All times are written and compared in this time. */
   readonly time: ServerTime
-  /** Ids that jobs can't have. */
+  /** Ids that no job may have. */
   readonly reserved: ReadonlySet<string>
-  /** Are jobs that are claimed at a time claimed in order? */
+  /** Whether jobs that are claimed together come in order. */
   readonly inOrder: boolean
-  /** For how long jobs that are done are kept. */
+  /** How long completed jobs are kept. */
   readonly keep: boolean | KeepJobs
-  /** Rung when there may be more to claim, as long as `watchers` is more than 0. */
+  /** Rung when more may be claimable, while `watchers` is above 0. */
   readonly bell: Round
   watchers: number
-  /** Why its database can't keep the unit. */
+  /** Why the database cannot keep this unit, if it cannot. */
   readonly refusal?: (unit: NewUnit) => UnitRefusal | undefined
   /** Adds all of them, or none. */
   add(jobs: ReadonlyArray<NewJob>): Promise<unknown>
-  /** Before jobs are claimed: sees to those whose time has come, where BullMQ would not put them last. */
+  /** Called before a claim: makes due jobs claimable, where BullMQ would not put them last. */
   tend(): Promise<void>
-  /** Where that is quicker than BullMQ's own commands. */
+  /** Present where it is faster than BullMQ's own commands. */
   readonly step?: (done: ReadonlyArray<Held>, locks: ReadonlyArray<string>) => Promise<Stepped>
   look(max: number): Promise<Look>
-  /** Looks, and has the bell rung for what happens from then on. */
+  /** Like `look`, and from then on the bell rings for changes. */
   watch(): Promise<Look>
   retry(retry: Retry): Promise<ReadonlyArray<unknown> | void>
-  /** Puts jobs back in their places. The ids of those whose locks are lost. */
+  /** Puts jobs back in their places. Returns the ids whose locks are lost. */
   release(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
   /**
-   * Extends locks. One that has run out is taken up again, as long as nobody has recovered its job. The ids of those that are lost.
+   * Extends locks. An expired lock is set again unless another owner has recovered its job. Returns
+   * the ids whose locks are lost.
    */
   renew(held: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
   /**
-   * Jobs whose locks have run out have crashed once more, and are put back in their places. The ids of those that have for the last time:
-   * they have `lock` from now on, and are to be buried with it. Those that are spared have not, whatever their locks.
+   * Counts a crash for each job with an expired lock, except the spared ones, and puts it back in
+   * its place. Returns the ids of jobs that reached `maxCrashes`: these now have `lock`, and are to
+   * be buried with it.
    */
   recover(maxCrashes: number, lock: string, spared: ReadonlyArray<Held>): Promise<ReadonlyArray<string>>
-  /** Is nothing ready, delayed or held? */
+  /** Whether no unit is ready, delayed or held. */
   readonly idle: () => Promise<boolean>
-  /** By the server's time. */
+  /** Times are the server's. */
   readonly depth: () => Promise<Depth>
-  /** Deletes jobs that were completed so many milliseconds ago, or before, up to so many. How many it were. */
+  /**
+   * Deletes up to `most` jobs that were completed `age` milliseconds ago or earlier. Returns how
+   * many.
+   */
   forget(age: number, most: number): Promise<number>
   /**
-   * Jobs by their ids, in that order; those that are gone are left out. Each has at least `maxBody` UTF-16 code units of its data,
-   * and one more if there are more; without `maxBody` it has none.
+   * Jobs by their ids, in that order, without missing ones. Each has at least `maxBody` UTF-16 code
+   * units of its data, and one more if its data is longer. Without `maxBody` it has no data.
    */
   letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>>
-  /** Makes dead letters forget that they were attempted. The ids of those that are dead letters. */
+  /** Resets the attempts of dead letters. Returns the ids that are dead letters. */
   pardon(ids: ReadonlyArray<string>): Promise<ReadonlyArray<string>>
-  /** Deletes dead letters. How many it were. */
+  /** Deletes dead letters. Returns how many. */
   discard(ids: ReadonlyArray<string>): Promise<number>
   /** Rings the bells of all processes. */
   wake(): Promise<unknown>
-  /** Why something failed, if it is known better than by this error. */
+  /** The cause of an error, where more is known than the error says. */
   reason(error: unknown): unknown
   close(): Promise<unknown>
 }
@@ -129,14 +134,14 @@ export interface EngineOptions {
 }
 
 /**
- * What a command answers, if it is a list of texts.
+ * A command's answer as a list of texts.
  *
  * @internal
  */
 export const texts = (value: unknown): ReadonlyArray<string> => Array.isArray(value) ? value.map(String) : []
 
 /**
- * How many may be claimed where so many are ready.
+ * How many of the ready units the pause and the fleet's bound let a herd claim.
  *
  * @internal
  */
@@ -145,7 +150,7 @@ export const claimable = (
     readonly ready: number
     readonly active: number
     readonly paused: boolean
-    /** Of the fleet; none if it is no number. */
+    /** The fleet's bound; NaN means none. */
     readonly bound: number
   }
 ): number => {
@@ -154,7 +159,7 @@ export const claimable = (
 }
 
 /**
- * What became of many promises: what they gave, and the first thing that went wrong. None is left behind.
+ * Waits for all promises. Returns the values, and the first failure.
  *
  * @internal
  */

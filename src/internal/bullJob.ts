@@ -14,15 +14,15 @@ const codeOf = (character: string): string =>
     .join("")
 
 /**
- * The name of a herd, as the name of a queue, in which BullMQ takes no `:`.
+ * A herd's name as a queue name: BullMQ forbids `:` there.
  *
  * @internal
  */
 export const queueName = (herd: string): string => escape(herd)
 
 /**
- * The id of a unit, as the id of a job. An ordinary one stays as it is. BullMQ takes no `:` in it, keeps numbers to itself, and would
- * take an id such as `meta` for one of the queue's own keys: those are percent-encoded.
+ * A unit's id as a job id. Ordinary ids stay as they are. Percent-encoded are `:`, which BullMQ
+ * forbids, ids that are numbers, and ids that equal one of the queue's keys, such as `meta`.
  *
  * @internal
  */
@@ -33,7 +33,7 @@ export const jobId = (id: string, reserved: ReadonlySet<string>): string => {
   return codeOf(first) + text.slice(first.length)
 }
 
-/** The other way round. That of another program's job may be anything. */
+/** The unit id of a job id. Other programs' job ids may not decode. */
 const unitId = (id: string): string => {
   try {
     return decodeURIComponent(id)
@@ -44,14 +44,17 @@ const unitId = (id: string): string => {
 
 // ------------------------------------------------------------------------------------------------------ priorities
 
-/** BullMQ's are 1 to twice that less one, lower first. 0 is none at all, and before all of them. */
+/**
+ * A job's priority for unit priority 0. BullMQ takes 1 to 2,097,151, lower first; 0 comes before
+ * all.
+ */
 const NORMAL = 2 ** 20
 
-/** The highest and, with a minus, the lowest that there is room for. */
+/** Unit priorities go from minus this to this. */
 const HIGHEST = NORMAL - 1
 
 /**
- * Why a unit's priority can't be a job's.
+ * Why a unit's priority has no job priority.
  *
  * @internal
  */
@@ -64,11 +67,11 @@ const unitPriority = ({ priority = 0 }: JobJson): number => NORMAL - priority
 
 // ------------------------------------------------------------------------------------------------------ jobs
 
-/** The latest time there is. */
+/** The latest time of a JavaScript Date. */
 const LATEST = 8.64e15
 
 /**
- * A job that is to be added, and its id.
+ * A job to add, and its id.
  *
  * @internal
  */
@@ -78,7 +81,8 @@ export interface NewJob {
 }
 
 /**
- * The job of a unit, at a time of the server and of the herd's Clock. `seq` tells units of the same millisecond apart.
+ * Makes the job of a unit. `now` is the server's time and `clock` the herd's. `seq` orders units of
+ * the same millisecond.
  *
  * @internal
  */
@@ -92,7 +96,7 @@ export const newJob = (
   }
 ): NewJob => {
   const delay = Math.max(0, Math.ceil(Math.min(runAt, LATEST) - clock))
-  // `seq` is no option of BullMQ's, which keeps it with the others. What is null PostgreSQL would hand back as {}.
+  // BullMQ keeps unknown options such as `seq`. PostgreSQL would return a null body as {}.
   const opts = {
     attempts: 1,
     priority: NORMAL - priority,
@@ -119,8 +123,8 @@ export const newJob = (
 }
 
 /**
- * What is kept of a unit as the progress of its job: when its first attempt failed, by the herd's Clock, and since when it is ready, or will be, by
- * the server's time.
+ * The progress of a unit's job: when its first attempt failed, by the herd's Clock, and when it
+ * became or becomes ready, by the server's time.
  *
  * @internal
  */
@@ -237,7 +241,7 @@ const placeOf = ({ opts, progress, timestamp }: JobJson): number =>
   numberOf(progress, "readyAt") ?? timestamp + (numberOf(opts, "delay") ?? 0)
 
 /**
- * Orders jobs that were claimed at a time, as they stood in their queue.
+ * Orders jobs that were claimed together by their places in the queue.
  *
  * @internal
  */
@@ -257,7 +261,7 @@ export interface Next {
 }
 
 /**
- * The job out of what BullMQ answers who asks for the next one, if there was one.
+ * Reads BullMQ's answer to a claim.
  *
  * @internal
  */
@@ -277,7 +281,7 @@ export const deadLetter = ({ id, json }: Next, maxBody: number): DeadLetter =>
       id: unitId(id),
       body: bodyOf(json),
       priority: unitPriority(json),
-      // BullMQ has counted as an attempt that a crash buried it.
+      // BullMQ counts the burial after a crash as an attempt.
       attempts: json.attemptsMade + json.stalledCounter - (json.failedReason === crashText ? 1 : 0),
       crashes: json.stalledCounter,
       cause: cutCause(json.failedReason),

@@ -27,7 +27,7 @@ const given = (options: Readonly<Record<string, unknown>>): Readonly<Record<stri
 const checked = <C extends ConnectionOptions | PostgresConnectionOptions>(connection: C): C => {
   const options = readNow(connection, (connection) => ({ ...connection }), "connection")
   for (const name of ["url", "password"] as const) {
-    // Not to be seen in a message.
+    // Messages must not show it.
     const shown = isObject(options[name]) || isText(options[name]) ? "<redacted>" : options[name]
     checkNow(optional(isSecret)(options[name]), `connection.${name}`, "a string, plain or Redacted", shown)
   }
@@ -48,7 +48,7 @@ const timesOf = (
 ) => ({ pollInterval: pollIntervalOf(pollInterval), retention: retentionOf(retention) })
 
 /**
- * What is said of Redis. Throws `InvalidOption`.
+ * Reads the options for Redis. Throws `InvalidOption`.
  *
  * @internal
  */
@@ -80,7 +80,7 @@ export const redisSettings = (options: Options): Settings => {
 }
 
 /**
- * What is said of PostgreSQL. Throws `InvalidOption`.
+ * Reads the options for PostgreSQL. Throws `InvalidOption`.
  *
  * @internal
  */

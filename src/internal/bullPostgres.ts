@@ -158,7 +158,7 @@ class PostgresEngine implements Engine {
     const settings = { connection: connection.pool, lockDuration }
     timed(connection, this.time)
     this.backend = new PostgresQueueBackend(connection, queue, settings)
-    // Without a listener it would be thrown. What is the matter the next statement tells.
+    // An error event without a listener is thrown. The next statement reports the cause.
     this.backend.on("error", () => {})
     connection.on("listenerinvalidated", () => {
       this.listening = false
@@ -172,7 +172,7 @@ class PostgresEngine implements Engine {
     return rows
   }
 
-  /** The same of what tells the time as well. */
+  /** Like `run`, for statements that also return the server's time. */
   private async timely<A extends Told>(statement: keyof typeof statements, parameters: ReadonlyArray<unknown> = []) {
     const asked = performance.now()
     const [row] = await this.run<A>(statement, parameters)
@@ -205,7 +205,7 @@ class PostgresEngine implements Engine {
       "promote",
       [now, PROMOTED]
     )
-    // There may be more whose time has come.
+    // More jobs may be due.
     if (Number(promoted) === PROMOTED) this.nextDue = 0
     if (next !== null) this.willBeDue(Number(next) - now)
   }
@@ -248,14 +248,14 @@ class PostgresEngine implements Engine {
   }
 
   async watch(): Promise<Look> {
-    // Who can't listen polls.
+    // Without LISTEN the herd polls.
     if (!this.listening) await this.listen().catch(() => {})
     return this.look(1)
   }
 
   private async listen(): Promise<void> {
     const client = await this.connection.getListenClient()
-    // It may be the one that could not before.
+    // The client may be the one that failed to LISTEN before.
     client.removeListener("notification", this.heard).on("notification", this.heard)
     await client.query("LISTEN bullmq_jobs")
     this.listening = true
@@ -332,7 +332,8 @@ class PostgresEngine implements Engine {
   }
 
   async letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>> {
-    // A code unit is three bytes at most, a space follows two others at least, and a part of a character may be lost.
+    // UTF-8 takes at most 3 bytes per code unit. PostgreSQL adds at most one space to two bytes,
+    // and the cut may drop part of a character.
     const bytes = (units: number) => Math.min(Math.ceil(4.5 * units) + 12, 2 ** 31 - 1)
     const parameters = [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE)]
     const letters: Array<Next> = []

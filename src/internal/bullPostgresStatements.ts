@@ -1,6 +1,6 @@
 /**
- * Ids and what goes with each, for a list that rows are looked up by. How many there are is hidden from the planner, and so is that they are all of
- * one queue: otherwise it may read the whole queue or table instead of looking up a thousand rows by their keys.
+ * A list of ids and values to look rows up by. The planner must not see its length, nor that all
+ * ids are of one queue. Otherwise it may read the whole queue or table instead of using the keys.
  */
 const list = (ids: string, more: { readonly [Name in string]?: string } = {}): string =>
   [
@@ -12,14 +12,14 @@ const given = `given AS MATERIALIZED (${list("unnest($2::text[])", { lock: "unne
 
 const isOf = (rows: string): string => `job.queue = ${rows}.queue AND job.id = ${rows}.id`
 
-/** When the next delayed one is due, after the time `$2`. */
+/** When the next delayed job after the time `$2` is due. */
 const next = `(SELECT process_at_ms FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms > $2
         ORDER BY process_at_ms LIMIT 1)`
 
-/** What tells the server's time. */
+/** The server's time in milliseconds. */
 const clock = "(extract(epoch FROM clock_timestamp()) * 1000)::float8 AS clock"
 
-/** What is counted for a depth. `$2` is the time. */
+/** The kinds of jobs in a depth, as conditions. `$2` is the time. */
 const counted = {
   waiting: "state = 'waiting'",
   due: "state = 'delayed' AND process_at_ms <= $2",
@@ -29,14 +29,14 @@ const counted = {
 }
 
 /**
- * What is counted for a depth.
+ * A kind of jobs in a depth.
  *
  * @internal
  */
 export type Counted = keyof typeof counted
 
 /**
- * Counts all rows of a kind, however many there are.
+ * Counts all jobs of a kind.
  *
  * @internal
  */
@@ -44,16 +44,18 @@ export const count = (what: Counted): string =>
   `SELECT count(*) AS count FROM job WHERE queue = $1 AND $2::bigint IS NOT NULL AND ${counted[what]}`
 
 /**
- * Statements on BullMQ's tables, for what it has no function for, or none that leaves units in their places. `$1` is the queue. BullMQ claims by
- * `priority` and `seq`: a job that is put back keeps its own, and one whose time has come gets the next one.
+ * Statements on BullMQ's tables, where BullMQ has no function or one that would move units from
+ * their places. `$1` is the queue. BullMQ claims by `priority` and `seq`: a job that is put back
+ * keeps its `seq`, and a due one gets the next.
  *
- * None of them reads many more rows than it changes, whatever the planner knows of the table. So every LIMIT is a number or a parameter: it takes an
- * expression for a tenth of all rows. Rows of which the keys are known are found by these: a state that is compared as a text has no index.
+ * No statement reads many more rows than it changes, whatever the planner's statistics say. So each
+ * LIMIT is a number or a parameter: the planner takes an expression for a tenth of all rows. Rows
+ * with known keys are found by their keys: comparing `state::text` rules out its index.
  *
  * @internal
  */
 export const statements = {
-  // How many it were, and when the next one is due.
+  // Returns how many jobs it made claimable, and when the next one is due.
   promote: `WITH first AS MATERIALIZED (
       SELECT id FROM job WHERE queue = $1 AND state = 'delayed' AND process_at_ms <= $2
       ORDER BY process_at_ms, seq LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -78,7 +80,8 @@ export const statements = {
       (SELECT count(*) FROM job WHERE queue = $1 AND state = 'active'
         AND (SELECT count(*) FROM meta WHERE queue = $1 AND field = 'concurrency') > 0) AS active,
       ${clock}`,
-  // $2 and $3: ids and locks of those that are done; $4: $7 locks to claim others with. BullMQ itself has to see to a bound and to a rate limit.
+  // $2, $3: ids and locks of completed jobs. $4: the locks for $7 new claims. BullMQ itself handles
+  // a bound and a rate limit.
   step: `WITH ${given}, held AS MATERIALIZED (
       SELECT job.queue, job.id FROM given JOIN job ON ${isOf("given")}
       WHERE lock_token = given.lock AND state::text = 'active' FOR UPDATE OF job
@@ -128,7 +131,7 @@ export const statements = {
   renew: `WITH ${given}
     UPDATE job SET locked_until_ms = $4 FROM given
     WHERE ${isOf("given")} AND lock_token = given.lock AND state::text = 'active' RETURNING job.id`,
-  // Those that have crashed for the last time stay active, for the lock that buries them.
+  // A job that reached maxCrashes stays active under the lock that buries it.
   recover: `WITH lapsed AS MATERIALIZED (
       SELECT queue, id, stalled_count + 1 >= $3 AS doomed FROM job
       WHERE queue = $1 AND state = 'active' AND locked_until_ms < $2 AND coalesce(lock_token, '') <> ALL($6::text[])
@@ -147,13 +150,13 @@ export const statements = {
     FROM recovered`,
   remember: `UPDATE job SET progress = $4::jsonb
     WHERE queue = $1 AND id = $2 AND lock_token = $3 AND state::text = 'active'`,
-  // Each by an index of its own.
+  // Each condition has its own index.
   idle: `SELECT NOT (
       EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'active')
       OR EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'waiting')
       OR EXISTS (SELECT FROM job WHERE queue = $1 AND state = 'delayed')
     ) AS idle`,
-  // The first of each priority, up to 100; of each kind up to $3 rows.
+  // Looks at the first job of up to 100 priorities, and counts up to $3 jobs of each kind.
   depth: `WITH RECURSIVE head AS (
       (SELECT priority, progress, opts, added_at_ms FROM job WHERE queue = $1 AND state = 'waiting' ORDER BY priority, seq LIMIT 1)
       UNION ALL
@@ -174,7 +177,7 @@ export const statements = {
     ).join("\n      ")
   }
       (SELECT min(at) FROM ready) AS oldest`,
-  // What is done goes whole: of a child its parent keeps what it has been told.
+  // A completed job can go: its parent has kept its result.
   forget: `WITH old AS MATERIALIZED (
       SELECT id FROM job WHERE queue = $1 AND state = 'completed' AND finished_at_ms <= $2
       ORDER BY finished_at_ms LIMIT $3 FOR UPDATE SKIP LOCKED
@@ -185,7 +188,8 @@ export const statements = {
     )
     SELECT count(*) AS count, publish_event($1, 'cleaned', jsonb_build_object('count', count(*)::text)) FROM forgotten
     HAVING count(*) > 0`,
-  // $3: bytes of the data, $4: bytes of the reason, both as UTF-8: a database of SQL_ASCII knows no characters. JSON is written with spaces.
+  // $3, $4: the most bytes of data and of reason, in UTF-8, because a database with SQL_ASCII
+  // counts no characters.
   letters: `WITH letters AS MATERIALIZED (${list("unnest($2::text[])")})
     SELECT job.id, substring(bytes FOR $3) AS data, octet_length(bytes) <= $3 AS whole,
       substring(convert_to(failed_reason, 'UTF8') FOR $4) AS failed_reason,

@@ -2,19 +2,22 @@ import { isObject } from "./check.ts"
 
 const nameOf = (error: unknown): unknown => isObject(error) && "name" in error ? error.name : undefined
 
-/** A closed connection, in the words of ioredis: some name an option that a herd does not have. */
+/**
+ * How ioredis reports a closed connection. Some of its texts name an option that a herd does not
+ * have.
+ */
 const closed = /max retries per request|^Connection is closed|connection close/i
 
 /**
- * Why a command failed. Of a transaction, which was only discarded, the first command that was refused; of a connection that
- * was closed, what closed it, if that is known.
+ * The cause of a failed command. For a discarded transaction it is the first refused command; for a
+ * closed connection, what closed it, if known.
  *
  * @internal
  */
 export const redisReason = (error: unknown, trouble: unknown): unknown => {
   const previous: unknown = isObject(error) && "previousErrors" in error ? error.previousErrors : undefined
   const answers: ReadonlyArray<unknown> = [...Array.isArray(previous) ? previous : [], error]
-  // What the server answers says it best.
+  // The server's own answer is the clearest.
   const answer = answers.find((error) => nameOf(error) === "ReplyError")
   if (answer !== undefined) return answer
   const reason = trouble ?? error
@@ -23,7 +26,7 @@ export const redisReason = (error: unknown, trouble: unknown): unknown => {
     : reason
 }
 
-/** What a message of PostgreSQL or PgBouncer leaves open, by its code and by a part of it. */
+/** What to do about some errors of PostgreSQL and PgBouncer, by code or part of the message. */
 const hints = [
   {
     message: /unsupported startup parameter.*options/i,
@@ -34,7 +37,8 @@ const hints = [
 ] as const
 
 /**
- * Why a statement failed. Several addresses that were tried are named by the first one's error, since together they have no message.
+ * The cause of a failed statement. If several addresses failed, it is the first one's error,
+ * because the AggregateError has no message.
  *
  * @internal
  */
@@ -47,7 +51,7 @@ export const postgresReason = (error: unknown): unknown => {
 }
 
 /**
- * A schema that a connection does not look into, though it was told to.
+ * The connection does not search the schema that it was told to.
  *
  * @internal
  */

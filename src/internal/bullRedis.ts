@@ -37,12 +37,13 @@ const LISTED = 25
 const telling = new Set(["waiting", "delayed", "resumed", "gofherd"])
 const freeing = new Set(["completed", "failed"])
 
-/** How many jobs that have been kept for long enough go with each one that is done. */
+/** How many expired jobs are deleted with each completed one. */
 const FORGOTTEN = 10
 
 /**
- * How ioredis is to behave: what can't be sent fails at once, so that a herd knows, and nothing is sent a second time behind its back, since a
- * claim that is made twice is of one use. Any of it may be overridden, but for `maxRetriesPerRequest`, by which commands would wait.
+ * How ioredis is set up. A command that cannot be sent fails at once, so the herd knows. No command
+ * is sent again silently: a claim that runs twice yields one unit twice. All may be overridden but
+ * `maxRetriesPerRequest`, which would make commands wait.
  */
 const behaviour = {
   maxRetriesPerRequest: 0,
@@ -52,7 +53,7 @@ const behaviour = {
   retryStrategy: (times: number) => Math.min(50 * times, 1_000)
 }
 
-/** A connection that is made and kept up. Its errors are not lost: they are why what fails meanwhile does. */
+/** A connection that is kept up. Its errors explain the commands that fail meanwhile. */
 class Line {
   readonly connection: RedisConnection
   trouble: unknown = undefined
@@ -62,7 +63,7 @@ class Line {
     const { maxRetriesPerRequest } = behaviour
     const { commandTimeout } = options
     this.commandTimeout = typeof commandTimeout === "number" ? commandTimeout : behaviour.commandTimeout
-    // A connection that a firewall has dropped stays open, and silent. It is replaced.
+    // A connection that a firewall has dropped stays open and silent. This replaces it.
     const socketTimeout = 1.5 * this.commandTimeout
     this.connection = new RedisConnection({ ...behaviour, socketTimeout, ...options, maxRetriesPerRequest }, {
       blocking: false
@@ -133,7 +134,7 @@ class RedisEngine implements Engine {
     const toKey = (type: string): string => keys.toKey(queue, type)
     this.backend = new TimedRedisBackend(line.connection, queue, keys.getKeys(queue), toKey, settings)
     this.backend.time = this.time
-    // Without a listener it would be thrown; the line has heard it.
+    // An error event without a listener is thrown. The line hears the errors.
     this.backend.on("error", () => {})
   }
 
@@ -151,15 +152,16 @@ class RedisEngine implements Engine {
       await this.addAll(jobs)
     } catch (error) {
       if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) throw error
-      // ioredis sends a script once for each connection. One that was refused in a transaction, or flushed since, it sends again only as
-      // a command of its own. What is added so is passed over afterwards.
+      // ioredis loads a script once per connection. After a refused transaction or SCRIPT FLUSH it
+      // loads the script again only for a single command. So one job of each kind is added alone;
+      // the transaction then skips it.
       const kinds = [jobs.find(isDelayed), jobs.find((job) => !isDelayed(job))]
       for (const one of kinds) if (one !== undefined) await this.backend.addJob(one.job, one.jobId)
       await this.addAll(jobs)
     }
   }
 
-  /** In a transaction, which takes all of them or none. */
+  /** One transaction adds all of them or none. */
   private async addAll(jobs: ReadonlyArray<NewJob>): Promise<void> {
     const { options: { queue: queueName }, prefix } = this
     const added = await this.backend.addFlow(
@@ -231,7 +233,7 @@ class RedisEngine implements Engine {
         await sleep(PAUSE)
       }
     } catch {
-      // Until it is read again, polling finds what there is; what is the matter the next command will tell.
+      // Polling finds units until events are read again. The next command reports the cause.
       await this.reader?.close().catch(() => {})
       this.reader = undefined
     } finally {
@@ -268,13 +270,13 @@ class RedisEngine implements Engine {
 
   async forget(age: number, most: number): Promise<number> {
     const before = this.time.now - age
-    // BullMQ's command adds an event each time, also if there is nothing to delete.
+    // BullMQ's command adds an event even if it deletes nothing.
     if (Number(await this.run("old", [before])) === 0) return 0
     return (await this.backend.cleanJobsByState("completed", before, most)).length
   }
 
   async letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>> {
-    // A code unit is three bytes at most; up to three are lost where a character is cut off.
+    // UTF-8 takes at most 3 bytes per code unit. The cut may drop up to 3 bytes of a character.
     const bytes = (units: number) => 3 * units + 6
     const asked: Array<Promise<unknown>> = []
     for (let from = 0; from < ids.length; from += LISTED) {

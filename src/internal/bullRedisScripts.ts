@@ -1,9 +1,10 @@
 /**
- * Scripts on the keys of a BullMQ queue, for what BullMQ has no command for, or none that leaves units in their places. `KEYS[1]` is what
- * the keys begin with.
+ * Scripts on the keys of a BullMQ queue, where BullMQ has no command or one that would move units
+ * from their places. `KEYS[1]` is the prefix of the keys.
  *
- * BullMQ claims first what is in `wait`, a list, and then what is in `prioritized`, a sorted set, whose scores are the priority times
- * 2^32 and, up to there, a counter. What is put back stands before that: from the priority times 2^32 downward, in order.
+ * BullMQ claims first from `wait`, a list, then from `prioritized`, a sorted set. Its scores are
+ * the priority times 2^32 plus a counter. A job that is put back gets a score below its priority
+ * times 2^32, in order.
  */
 
 const start = `
@@ -83,7 +84,8 @@ end
 `
 
 /**
- * `now`: how many are ready, are held, the bound of the fleet, whether it is paused, when the next delayed one is due, and the last event.
+ * Arguments: `now`. Returns the numbers of ready and held jobs, the fleet's bound, whether the
+ * queue is paused, when the next delayed job is due, and the last event.
  */
 const look = `${start}local due = string.format('%.0f', (tonumber(ARGV[1]) + 1) * 0x1000 - 1)
 local ready = call('LLEN', prefix .. 'wait') + call('LLEN', prefix .. 'paused') + call('ZCARD', prefix .. 'prioritized')
@@ -101,16 +103,15 @@ return {
 }
 `
 
-/**
- * How many kinds of units there are that are ready, delayed or held.
- */
+/** Returns how many of the kinds ready, delayed and held have jobs. */
 const idle =
   `${start}return call('EXISTS', prefix .. 'wait', prefix .. 'paused', prefix .. 'prioritized', prefix .. 'delayed',
   prefix .. 'active')
 `
 
 /**
- * `now`: how many are ready, delayed, held and dead, and since when the oldest is ready. It looks at the first one of each priority, up to 100.
+ * Arguments: `now`. Returns the numbers of ready, delayed, held and dead jobs, and since when the
+ * oldest is ready. Looks at the first job of up to 100 priorities.
  */
 const depth = `${start}${places}
 local due = string.format('%.0f', (tonumber(ARGV[1]) + 1) * 0x1000 - 1)
@@ -142,9 +143,7 @@ return {
 }
 `
 
-/**
- * Ids and locks, by turns: puts them back. Those whose locks are lost.
- */
+/** Arguments: ids and locks in turn. Puts the jobs back. Returns the ids whose locks are lost. */
 const release = `${start}${tell}${places}${putBack}
 local back, lost = {}, {}
 for i = 1, #ARGV, 2 do
@@ -163,8 +162,9 @@ return lost
 `
 
 /**
- * The milliseconds of a lock, and ids, locks and the times they were claimed at, by turns: extends the locks. One that has run out is set
- * again if its job is still active by the same claim. Those whose locks are lost.
+ * Arguments: a lock's milliseconds, then ids, locks and claim times in turn. Extends the locks. An
+ * expired lock is set again if its job is still active by the same claim. Returns the ids whose
+ * locks are lost.
  */
 const renew = `${start}
 local lost = {}
@@ -188,8 +188,9 @@ return lost
 `
 
 /**
- * `maxCrashes`, a lock, its milliseconds, and ids that are spared: counts the crashes of the others whose locks have run out, and puts them
- * back. Those that have crashed for the last time, which have the lock.
+ * Arguments: `maxCrashes`, a lock, its milliseconds, and spared ids. Counts a crash for each other
+ * job with an expired lock, and puts it back. Jobs that reach `maxCrashes` get the lock. Returns
+ * their ids.
  */
 const recover = `${start}${tell}${places}${putBack}
 local back, doomed, spared = {}, {}, {}
@@ -219,7 +220,7 @@ return doomed
 `
 
 /**
- * What of a job whoever claims it has to know.
+ * The fields of a job that a claim reads.
  *
  * @internal
  */
@@ -238,9 +239,11 @@ export const fields = [
 ]
 
 /**
- * `now`, the milliseconds of a lock, how many ids, locks and attempts, these by turns, and locks: completes the former, and claims one job with
- * each of the latter. In one command, for what BullMQ has one each. What became of the former (0: lost, 1: done, 2: not to be done here, since
- * BullMQ keeps more of it than of an ordinary job), the claimed ones, and whether there is a rate limit, by which BullMQ has to claim.
+ * Arguments: `now`, a lock's milliseconds, the number of jobs to complete, then their ids, locks
+ * and attempts in turn, then locks. Completes the jobs, and claims one job with each further lock.
+ * BullMQ needs a command for each. Returns an answer for each completed job (0: lost, 1: done, 2:
+ * BullMQ's own command has to complete it), the claimed jobs, and whether BullMQ has to claim
+ * because of a rate limit.
  */
 const step = `${start}${tell}
 local now, count = tonumber(ARGV[1]), tonumber(ARGV[3])
@@ -326,7 +329,7 @@ return {told, claimed, limited and 1 or 0}
 `
 
 /**
- * What is listed of a job.
+ * The fields of a job that a list reads.
  *
  * @internal
  */
@@ -344,8 +347,8 @@ export const letterFields = [
 ]
 
 /**
- * Bytes of data, bytes of reasons, ids: what is listed of the jobs, by their ids. Texts are cut to so many bytes, between
- * characters.
+ * Arguments: the most bytes of data and of reasons, then ids. Returns the jobs' listed fields.
+ * Texts are cut between characters.
  */
 const letters = `${start}
 local function clip(text, most)
@@ -371,7 +374,8 @@ return letters
 `
 
 /**
- * Progress, ids: makes dead letters forget that they were attempted. Those that are dead letters.
+ * Arguments: a progress, then ids. Resets the attempts of dead letters. Returns the ids that are
+ * dead letters.
  */
 const pardon = `${start}
 local dead = {}
@@ -385,9 +389,7 @@ end
 return dead
 `
 
-/**
- * Ids: deletes dead letters. How many it were.
- */
+/** Arguments: ids. Deletes dead letters. Returns how many. */
 const discard = `${start}${tell}
 local discarded = 0
 for _, id in ipairs(ARGV) do
@@ -401,13 +403,11 @@ end
 return discarded
 `
 
-/**
- * A time: how many jobs were completed until then.
- */
+/** Arguments: a time. Returns how many jobs were completed until then. */
 const old = `${start}return call('ZCOUNT', prefix .. 'completed', '-inf', ARGV[1])`
 
 /**
- * A script that tells the server's time as well, in seconds and microseconds, before its answer.
+ * A script whose answer begins with the server's time, in seconds and microseconds.
  *
  * @internal
  */
@@ -419,7 +419,7 @@ return {time[1], time[2], answered}
 `
 
 /**
- * Each by its name.
+ * The scripts by name.
  *
  * @internal
  */

@@ -19,7 +19,7 @@ const statements = [
 ] as const
 
 /**
- * BullMQ's commands, which are given the server's time instead.
+ * BullMQ's commands with the server's time instead of the machine's.
  *
  * @internal
  */
@@ -35,7 +35,7 @@ export class TimedRedisBackend extends RedisQueueBackend {
 }
 
 /**
- * Has BullMQ's statements on a connection be given the server's time.
+ * Makes BullMQ's statements on a connection use the server's time.
  *
  * @internal
  */

@@ -153,7 +153,8 @@ class BullQueue implements Queue {
       const soon = (millis: number) =>
         Effect.raceFirst(bell.after(ended), sleep(Duration.min(this.pollInterval, Duration.millis(millis))))
       if (claimable === 0) return Effect.zipRight(soon(Math.max(1, dueIn)), this.arrived)
-      // There are some, and nobody gets them: others are quicker, or there is a rate limit.
+      // Units are claimable, but claims get none: other processes are quicker, or there is a rate
+      // limit.
       return this.futile > 1 ? soon(2 ** this.futile) : Effect.void
     })
   })
@@ -186,7 +187,7 @@ class BullQueue implements Queue {
   })
 
   private suspended(operation: string, run: () => Promise<void>): Effect.Effect<void, SourceError> {
-    // Not to be waited for by who closes: it is done again by whoever is left.
+    // Closing does not wait for this: another process does it again.
     return Effect.suspend(() => this.look(operation, run))
   }
 
@@ -205,7 +206,7 @@ class BullQueue implements Queue {
   private async letters(ids: ReadonlyArray<string> | "all"): Promise<ReadonlyArray<string>> {
     const { backend, reserved } = this.engine
     if (ids === "all") return (await backend.getRanges(["failed"], 0, -1, true)).flat()
-    // Another program's may be called so without having been encoded.
+    // Another program's job may have this id without being encoded.
     return Array.from(new Set(ids.flatMap((id) => [jobId(id, reserved), id])))
   }
 
@@ -290,7 +291,7 @@ const within = async (millis: number, done: Promise<unknown>): Promise<void> => 
   const over = new AbortController()
   await Promise.race([done, timer(millis, undefined, { signal: over.signal })]).catch(() => {})
   over.abort()
-  // What comes of it later is nobody's business.
+  // A later failure has no reader.
   done.catch(() => {})
 }
 
