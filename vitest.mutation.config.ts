@@ -7,7 +7,10 @@ import base from "./vitest.config.ts"
 /** The names of test files, in the order to run them in: scripts/mutation.ts sets it. */
 const files = (process.env["MUTATION_TESTS"] ?? "").split(",")
 
-/** The first failure ends a mutant's run, so the quick files that kill most go first. Vitest would begin with the slowest. */
+/**
+ * The first failure ends a mutant's run, so the quick files that kill most go first. Vitest would
+ * begin with the slowest.
+ */
 class InOrder extends BaseSequencer {
   override async sort(specifications: Array<TestSpecification>) {
     const place = ({ moduleId }: TestSpecification) => files.indexOf(basename(moduleId, ".test.ts"))
@@ -15,8 +18,8 @@ class InOrder extends BaseSequencer {
   }
 }
 
-// Without `globalSetup`: no program has to be installed. Each mutant gets a thread of its own, but not each test file: that
-// would load Effect ten times.
+// Without `globalSetup`: no program has to be installed. Each mutant gets a thread of its own, but
+// not each test file: that would load Effect ten times.
 export default defineConfig({
   ...base,
   test: {

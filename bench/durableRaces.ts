@@ -1,4 +1,7 @@
-/** Units that are kept in a store, worked off by processes of their own: herds on each source, and others on the same store. */
+/**
+ * Units that are kept in a store, worked off by processes of their own: herds on each source, and
+ * others on the same store.
+ */
 import { Context, Effect, Layer } from "effect"
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"

@@ -7,8 +7,9 @@
  *     npm run bench -- --only sync,http          # some of the suites
  *     npm run bench -- --quick --out FILE        # kept in a file of its own
  *
- * Contenders run in one process, in a new random order in each repetition, after two that warm up and do not count; what the
- * results add up to is checked. Read the ratios: times differ from machine to machine and from run to run.
+ * Contenders run in one process, in a new random order in each repetition, after two that warm up
+ * and do not count; what the results add up to is checked. Read the ratios: times differ from
+ * machine to machine and from run to run.
  */
 import { open } from "node:fs/promises"
 import { readArguments } from "./arguments.ts"

@@ -12,7 +12,10 @@ export interface Timed {
 export interface Contender<in W extends Timed = Work> {
   readonly name: string
   readonly run: (work: W) => Promise<number>
-  /** Gets no more units than these, since more would take it too long. What is compared is time per unit. */
+  /**
+   * Gets no more units than these, since more would take it too long. What is compared is time per
+   * unit.
+   */
   readonly atMost?: number
 }
 
@@ -57,8 +60,8 @@ const warmUpsOf = ({ quick }: Options) => quick ? 1 : 2
 export const figure = (n: number): string => n.toLocaleString("en")
 
 const time = async <W extends Timed>(contender: Contender<W>, work: W): Promise<Timing> => {
-  // What the one before has left is not for this one to collect. After a full collection, which no program asks for, units
-  // cost up to three times as much, and not the same for all: it was tried.
+  // What the one before has left is not for this one to collect. After a full collection, which no
+  // program asks for, units cost up to three times as much, and not the same for all: it was tried.
   globalThis.gc?.({ type: "minor" })
   const units = work.bodies.length
   const cpuBefore = process.cpuUsage()
@@ -70,7 +73,9 @@ const time = async <W extends Timed>(contender: Contender<W>, work: W): Promise<
   return { wall: wall / units, cpu: (cpu.user + cpu.system) / units }
 }
 
-/** The timings of each contender, repetition by repetition. The first ones warm up and don't count. */
+/**
+ * The timings of each contender, repetition by repetition. The first ones warm up and don't count.
+ */
 export const timings = async <C extends Contender<W>, W extends Timed>(
   contenders: ReadonlyArray<C>,
   workOf: (contender: C) => W,
@@ -87,7 +92,10 @@ export const timings = async <C extends Contender<W>, W extends Timed>(
   return all
 }
 
-/** Of two contenders in the same repetition, so that both had the same of what else went on in the machine. */
+/**
+ * Of two contenders in the same repetition, so that both had the same of what else went on in the
+ * machine.
+ */
 export const medianRatio = (
   own: ReadonlyArray<Timing>,
   other: ReadonlyArray<Timing> = [],

@@ -1,6 +1,6 @@
 /**
- * Who races at what. Every contender is used as its own documentation recommends. One that is slow gets fewer of
- * the units: its name then says how many.
+ * Who races at what. Every contender is used as its own documentation recommends. One that is slow
+ * gets fewer of the units: its name then says how many.
  */
 import { asyncQueue, asyncQueueCallback } from "./contenders/asyncQueue.ts"
 import { bottleneck } from "./contenders/bottleneck.ts"

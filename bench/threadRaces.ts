@@ -1,4 +1,7 @@
-/** Pools of threads at units that compute, against one fiber in the main thread. All of them live for the whole suite. */
+/**
+ * Pools of threads at units that compute, against one fiber in the main thread. All of them live
+ * for the whole suite.
+ */
 import { Effect } from "effect"
 import * as HerdThread from "gofherd/HerdThread"
 import { randomFillSync } from "node:crypto"
@@ -34,7 +37,10 @@ interface ThreadRace<Body> {
 /** So many units, and fresh bodies where the contender moves them. */
 type Batches<Body> = (units: number, moves: boolean) => Batch<Body>
 
-/** Many and short ones: on all cores at once, what else goes on in the machine tells more than elsewhere. */
+/**
+ * Many and short ones: on all cores at once, what else goes on in the machine tells more than
+ * elsewhere.
+ */
 const repetitionsOf = ({ quick }: Options) => quick ? 2 : 20
 
 const fasterThan = (own: ReadonlyArray<Timing>, other: ReadonlyArray<Timing> | undefined): number =>

@@ -15,7 +15,10 @@ export interface Work {
   readonly sum: number
 }
 
-/** When a unit that failed is attempted again: for those that know Schedules, and for a loop written by hand. */
+/**
+ * When a unit that failed is attempted again: for those that know Schedules, and for a loop written
+ * by hand.
+ */
 export interface Retry {
   readonly schedule: Schedule.Schedule<unknown>
   readonly times: number

@@ -1,6 +1,7 @@
 /**
- * What checksum.ts does with `--journal FILE`: an SQLite database has the files that are to be hashed, and what has come of them. Killed
- * at any moment and started again it goes on, and hashes no file again that it has finished.
+ * What checksum.ts does with `--journal FILE`: an SQLite database has the files that are to be
+ * hashed, and what has come of them. Killed at any moment and started again it goes on, and hashes
+ * no file again that it has finished.
  *
  * A journal is for one directory; delete it to begin anew.
  */
@@ -19,8 +20,8 @@ export class Journaled extends Context.Tag("checksum")<Journaled, DurableHerd.Du
 type Process<E> = Herd.Process<File, Checksum, E, never>
 
 /**
- * At least once: a unit may come again whose file is hashed already. The journal says so, and the file's checksum and that
- * it is finished are one row.
+ * At least once: a unit may come again whose file is hashed already. The journal says so, and the
+ * file's checksum and that it is finished are one row.
  */
 const journaled = <E>(sql: SqlClient.SqlClient, hash: Process<E>): Herd.Process<File, void, E, never> => (file, work) =>
   Effect.gen(function*() {
@@ -69,8 +70,9 @@ const finished = Effect.gen(function*() {
 })
 
 /**
- * Hashes the files that are not finished, and tells of all of them; one that could not be read gets another chance in each run. How
- * many hashings were in vain, since their process was killed, is said on the console.
+ * Hashes the files that are not finished, and tells of all of them; one that could not be read gets
+ * another chance in each run. How many hashings were in vain, since their process was killed, is
+ * said on the console.
  */
 export const hashAll = (paths: ReadonlyArray<string>) =>
   Effect.gen(function*() {

@@ -1,18 +1,20 @@
 /**
- * SHA-256 of every file below a directory, in the format of `sha256sum`, by a herd that can be resized while it runs.
- * With `--journal FILE` the work survives: killed at any moment, even by SIGKILL, and started again it goes on where it was.
+ * SHA-256 of every file below a directory, in the format of `sha256sum`, by a herd that can be
+ * resized while it runs. With `--journal FILE` the work survives: killed at any moment, even by
+ * SIGKILL, and started again it goes on where it was.
  *
  *     node --import tsx examples/checksum.ts --dir node_modules --journal checksums.db
  *
- * `npx tsx examples/checksum.ts` works too, but its wrapper may kill the program on Ctrl-C before that has cleaned up: then
- * a file `checksums.txt.partial` is left, which the next run overwrites.
+ * `npx tsx examples/checksum.ts` works too, but its wrapper may kill the program on Ctrl-C before
+ * that has cleaned up: then a file `checksums.txt.partial` is left, which the next run overwrites.
  *
  *     node --import tsx examples/checksum.ts --dir node_modules --size 8 --port 2112 --out checksums.txt
  *     curl -XPATCH 127.0.0.1:2112/herd -d '{"num": 2}'      # in another terminal
  *
- * With `--threads` each gopher owns a thread that hashes, and the size is the number of threads. That pays for gigabytes: on two
- * cores 7 GB took 4.2 s instead of 6 s. For the 27,000 small files of a node_modules it made hardly a difference, and for little it
- * takes longer (600 MB 2 s instead of 0.7 s): Node reads files in threads of its own anyway, and by tsx a thread needs 1 to 2 s to
+ * With `--threads` each gopher owns a thread that hashes, and the size is the number of threads.
+ * That pays for gigabytes: on two cores 7 GB took 4.2 s instead of 6 s. For the 27,000 small files
+ * of a node_modules it made hardly a difference, and for little it takes longer (600 MB 2 s instead
+ * of 0.7 s): Node reads files in threads of its own anyway, and by tsx a thread needs 1 to 2 s to
  * start (0.3 s once it is built). logs.ts shows what threads are good for.
  */
 import { FileSystem } from "@effect/platform"
@@ -65,15 +67,18 @@ const hashFile = ({ path }: File): Effect.Effect<Checksum, CannotRead> =>
   })
 
 /**
- * The same, by a thread of the gopher's own: nothing is lost if that is terminated soon. If threads can't start, nothing gets done,
- * which is more than the warning that the herd makes of it.
+ * The same, by a thread of the gopher's own: nothing is lost if that is terminated soon. If threads
+ * can't start, nothing gets done, which is more than the warning that the herd makes of it.
  */
 const thread = HerdThread.gopher<typeof ChecksumWorker>(
   new URL("./checksum.worker.ts", import.meta.url),
   { terminateAfter: "100 millis" }
 ).pipe(Effect.tapDefect((cause) => Effect.logError(reasonOf(Cause.squash(cause)))))
 
-/** As `sha256sum` prints it: a name with a backslash or a line break is escaped, and its line begins with a backslash. */
+/**
+ * As `sha256sum` prints it: a name with a backslash or a line break is escaped, and its line begins
+ * with a backslash.
+ */
 const formatLine = (path: string, hex: string) => {
   const escaped = path.replaceAll("\\", "\\\\").replaceAll("\n", "\\n").replaceAll("\r", "\\r")
   return `${escaped === path ? "" : "\\"}${hex}  ${escaped}\n`
@@ -81,7 +86,10 @@ const formatLine = (path: string, hex: string) => {
 
 // ------------------------------------------------------------------------------------------------------ all files
 
-/** All regular files below the directory, in the order of their paths, byte by byte; links are not followed. */
+/**
+ * All regular files below the directory, in the order of their paths, byte by byte; links are not
+ * followed.
+ */
 const listFiles = (dir: string, skip: ReadonlySet<string>): Effect.Effect<{
   readonly files: ReadonlyArray<string>
   readonly unreadable: ReadonlyArray<CannotRead>
@@ -95,7 +103,8 @@ const listFiles = (dir: string, skip: ReadonlySet<string>): Effect.Effect<{
         catch: (cause) => new CannotRead({ path: dir, reason: reasonOf(cause) })
       }).pipe(
         Effect.flatMap((entries) => {
-          // A directory's name stands before the slash and what is in it, so it is sorted with the slash.
+          // A directory's name stands before the slash and what is in it, so it is sorted with the
+          // slash.
           const keyed = entries.map((entry) => ({
             entry,
             key: Buffer.from(entry.isDirectory() ? `${entry.name}/` : entry.name)

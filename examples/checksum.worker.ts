@@ -1,6 +1,7 @@
 /**
- * The thread of each gopher of `checksum.ts --threads`. It has nothing else to do meanwhile, so it reads and hashes without
- * waiting for anything, which takes a small file a tenth of the time that a stream of it takes.
+ * The thread of each gopher of `checksum.ts --threads`. It has nothing else to do meanwhile, so it
+ * reads and hashes without waiting for anything, which takes a small file a tenth of the time that
+ * a stream of it takes.
  */
 import { Effect } from "effect"
 import * as HerdThread from "gofherd/HerdThread"

@@ -1,12 +1,13 @@
 /**
- * A fleet: one herd in many processes, on one Redis or PostgreSQL. Workers may be killed and added while it works, and all of them
- * together have a bound, beside the size that each has.
+ * A fleet: one herd in many processes, on one Redis or PostgreSQL. Workers may be killed and added
+ * while it works, and all of them together have a bound, beside the size that each has.
  *
  *     npx tsx examples/fleet.ts --store redis://127.0.0.1:6379          # or postgres://postgres@127.0.0.1/postgres
  *     curl -XPATCH 127.0.0.1:2112/herds/fleet -d '{"fleet": 3}'         # in another terminal; null for no bound
  *     npx tsx examples/fleet.ts --store redis://127.0.0.1:6379 --work   # one worker more, on this machine or on another
  *
- * It starts four workers and gives them 20,000 units. When a quarter of those is done it kills a worker with SIGKILL, and starts another.
+ * It starts four workers and gives them 20,000 units. When a quarter of those is done it kills a
+ * worker with SIGKILL, and starts another.
  */
 import { NodeRuntime } from "@effect/platform-node"
 import { Console, Context, Effect, Layer, Random, Schedule, Schema, type Scope } from "effect"

@@ -1,8 +1,9 @@
 /**
- * What threads are for: to parse megabytes of JSON into a few figures. It writes web-server logs into a temporary folder,
- * summarizes each in the main thread, then all of them again by a herd whose gophers own a thread each, compares, and says how
- * many times as fast that was: on two idle cores 1.5 times. To start the threads takes its time, too, 1.5 s by tsx and 0.3 s once
- * they are built, which is told of apart: with few or small files the main thread wins.
+ * What threads are for: to parse megabytes of JSON into a few figures. It writes web-server logs
+ * into a temporary folder, summarizes each in the main thread, then all of them again by a herd
+ * whose gophers own a thread each, compares, and says how many times as fast that was: on two idle
+ * cores 1.5 times. To start the threads takes its time, too, 1.5 s by tsx and 0.3 s once they are
+ * built, which is told of apart: with few or small files the main thread wins.
  *
  *     node --import tsx examples/logs.ts --files 100 --threads 2
  *     curl -XPATCH 127.0.0.1:2112/herd -d '{"num": 1}'      # in another terminal, once the threads are at work
@@ -35,7 +36,9 @@ class Logs extends Context.Tag("logs")<
 
 // ------------------------------------------------------------------------------------------------------ the files
 
-/** Some paths are asked for more than others, one answer in fifty is an error, and few take long. */
+/**
+ * Some paths are asked for more than others, one answer in fifty is an error, and few take long.
+ */
 const entry = (n: number): Entry => ({
   time: new Date(Date.UTC(2025, 0) + n * 250).toISOString(),
   path: `/articles/${Math.floor(200 * Math.random() ** 3)}`,
@@ -82,7 +85,8 @@ const program = (paths: ReadonlyArray<string>, threads: number) =>
     )
     yield* Console.log(`main thread: ${paths.length} files in ${seconds(alone)}`)
 
-    // It has been of size 0 so far. The first file has to wait until a thread has started, which is told of apart.
+    // It has been of size 0 so far. The first file has to wait until a thread has started, which is
+    // told of apart.
     yield* herd.resize(threads)
     const [started] = yield* summaries(herd, paths.slice(0, 1))
     yield* Console.log(`threads: started, and one file, in ${seconds(started)}`)
@@ -128,8 +132,8 @@ const main = Effect.gen(function*() {
   const threads = yield* integer("--threads", values.threads, 0, 1_000)
   const port = yield* integer("--port", values.port, 0, 65_535)
   const LogsLive = Herd.layer(Logs, {
-    // A thread that parses hears of nothing else: not waited for, it is terminated. If threads can't start, nothing gets done,
-    // which is more than the warning that the herd makes of it.
+    // A thread that parses hears of nothing else: not waited for, it is terminated. If threads
+    // can't start, nothing gets done, which is more than the warning that the herd makes of it.
     gopher: HerdThread.gopher<typeof LogsWorker>(new URL("./logs.worker.ts", import.meta.url), { terminateAfter: 0 })
       .pipe(
         Effect.tapDefect((cause) => Effect.logError(textOf(Cause.squash(cause))))
@@ -146,7 +150,8 @@ const main = Effect.gen(function*() {
 
 const textOf = (cause: unknown) => cause instanceof Error ? cause.message : String(cause)
 
-// Whoever reads what this says may have read enough, as `head` has: the files are removed all the same.
+// Whoever reads what this says may have read enough, as `head` has: the files are removed all the
+// same.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code !== "EPIPE") throw error

@@ -1,6 +1,6 @@
 /**
- * What logs.ts does with each file. A module that calls `serve` may be imported like any other: logs.ts takes `summarize`
- * from here, to race the threads with.
+ * What logs.ts does with each file. A module that calls `serve` may be imported like any other:
+ * logs.ts takes `summarize` from here, to race the threads with.
  */
 import { Data, Effect, Schema } from "effect"
 import * as HerdThread from "gofherd/HerdThread"

@@ -1,4 +1,7 @@
-/** What services work on: orders made up for the occasion. Of a hundred attempts ten fail and are repeated, two fail for good. */
+/**
+ * What services work on: orders made up for the occasion. Of a hundred attempts ten fail and are
+ * repeated, two fail for good.
+ */
 import { Data, Duration, Effect, Random, Schedule } from "effect"
 
 export class Unavailable extends Data.TaggedError("Unavailable") {}

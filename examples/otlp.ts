@@ -1,5 +1,6 @@
 /**
- * A herd's metrics and spans, sent to an OpenTelemetry collector while it works and once more at the end.
+ * A herd's metrics and spans, sent to an OpenTelemetry collector while it works and once more at
+ * the end.
  *
  *     OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318 npx tsx examples/otlp.ts
  */

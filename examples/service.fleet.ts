@@ -1,6 +1,7 @@
 /**
- * The same service as a fleet (deploy/ does it): as many processes as are started, on one Redis. What one has taken in any other may
- * fulfil, and nothing is lost when one is killed. One that is of size 0 only takes orders in, and shows them.
+ * The same service as a fleet (deploy/ does it): as many processes as are started, on one Redis.
+ * What one has taken in any other may fulfil, and nothing is lost when one is killed. One that is
+ * of size 0 only takes orders in, and shows them.
  *
  *     ORDERS_PER_SECOND=50 ORDERS_SIZE=0 npx tsx examples/service.fleet.ts     # the shop, at http://127.0.0.1:2112/
  *     GOFHERD_PORT=2113 npx tsx examples/service.fleet.ts                      # a worker; in another terminal one more, at :2114

@@ -1,5 +1,6 @@
 /**
- * A service as it is deployed (deploy/ does it): a herd at work until SIGTERM, on orders that come in at random.
+ * A service as it is deployed (deploy/ does it): a herd at work until SIGTERM, on orders that come
+ * in at random.
  *
  *     npx tsx examples/service.ts
  *     curl 127.0.0.1:2112/metrics      # in another terminal

@@ -1,5 +1,6 @@
 /**
- * How long sites take to answer: a herd of 5 asks each site of a CSV file, and asks again, with backoff, where it failed.
+ * How long sites take to answer: a herd of 5 asks each site of a CSV file, and asks again, with
+ * backoff, where it failed.
  *
  *     npx tsx examples/sites.ts [examples/sites.csv]
  */
@@ -9,7 +10,10 @@ import { Cause, Clock, Console, Effect, Exit, Layer, Option, Schedule, Stream } 
 import { Herd } from "gofherd"
 import { fileURLToPath } from "node:url"
 
-/** The first column of each line, without a head line; an address without a scheme is taken for https. */
+/**
+ * The first column of each line, without a head line; an address without a scheme is taken for
+ * https.
+ */
 const parseSites = (csv: string) =>
   csv.split(/\r?\n/)
     .map((line) => (line.split(",")[0] ?? "").trim().replace(/^"(.*)"$/, "$1"))
@@ -25,7 +29,10 @@ const latencyOf = (site: string) =>
     return (yield* Clock.currentTimeMillis) - began
   }).pipe(Effect.scoped, Effect.timeout("10 seconds"))
 
-/** 200 ms, 400 ms, 800 ms, each give or take a fifth; an answer that says the request is wrong is not asked again. */
+/**
+ * 200 ms, 400 ms, 800 ms, each give or take a fifth; an answer that says the request is wrong is
+ * not asked again.
+ */
 const retry = Schedule.exponential("200 millis").pipe(
   Schedule.jittered,
   Schedule.intersect(Schedule.recurs(3)),
@@ -34,7 +41,9 @@ const retry = Schedule.exponential("200 millis").pipe(
   )
 )
 
-/** The name of what went wrong, and its cause: `RequestError: connect ECONNREFUSED 127.0.0.1:80`. */
+/**
+ * The name of what went wrong, and its cause: `RequestError: connect ECONNREFUSED 127.0.0.1:80`.
+ */
 const explain = <E extends HttpClientError.HttpClientError | Cause.TimeoutException>(cause: Cause.Cause<E>) =>
   Option.match(Cause.failureOption(cause), {
     onNone: () => Cause.pretty(cause),

@@ -1,6 +1,6 @@
 /**
- * Makes the page of the dashboard from its sources: one script and one style sheet, as strings in a module, so that whoever
- * bundles or serves the routes has no files to carry along.
+ * Makes the page of the dashboard from its sources: one script and one style sheet, as strings in a
+ * module, so that whoever bundles or serves the routes has no files to carry along.
  *
  *     npm run dashboard
  */

@@ -2,8 +2,8 @@
 import { beforeEach } from "vitest"
 
 /**
- * These measure time, or take much of it: instrumented, and on a busy machine, they would fail or time out whatever has been
- * mutated, and count as kills.
+ * These measure time, or take much of it: instrumented, and on a busy machine, they would fail or
+ * time out whatever has been mutated, and count as kills.
  */
 const slow = new Set([
   "is made with many others over several turns of the event loop, so that a large herd does not hold it up (G13)",

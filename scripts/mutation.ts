@@ -1,12 +1,13 @@
 /**
- * Do the tests bite? Stryker changes the source, one small fault at a time, and the tests have to notice.
+ * Do the tests bite? Stryker changes the source, one small fault at a time, and the tests have to
+ * notice.
  *
  *     npm run mutation                                    # everything: hours
  *     npm run mutation -- core                            # a part
  *     npm run mutation -- core src/internal/heap.ts       # a file of it; with `:20-40` some lines of that
  *
- * Results are kept in reports/mutation, and what neither the source nor a test file has changed is not tried again; for a
- * fresh start remove the folder. There each part has a page in HTML, too.
+ * Results are kept in reports/mutation, and what neither the source nor a test file has changed is
+ * not tried again; for a fresh start remove the folder. There each part has a page in HTML, too.
  */
 import { Stryker } from "@stryker-mutator/core"
 import { existsSync, mkdirSync, readFileSync } from "node:fs"
@@ -21,12 +22,13 @@ interface Part {
 }
 
 /**
- * A fault has to be noticed by the tests of its own part. Not mutated are src/internal/dashboard, whose tests run in
- * Chromium, dashboardPage.ts, which is made of it, and modules of types alone.
+ * A fault has to be noticed by the tests of its own part. Not mutated are src/internal/dashboard,
+ * whose tests run in Chromium, dashboardPage.ts, which is made of it, and modules of types alone.
  *
- * Left out of the tests is what takes long and tells little beyond the others: what runs programs (examples, deploy, docs,
- * dashboard, shutdown, a real Prometheus) or servers (BullMQ, whose files are not mutated), attacks (in scripts/mutation.setup.ts), and go-original, which says the same things
- * again in another order. Of the model's random sequences 40 are run, not 2,000.
+ * Left out of the tests is what takes long and tells little beyond the others: what runs programs
+ * (examples, deploy, docs, dashboard, shutdown, a real Prometheus) or servers (BullMQ, whose files
+ * are not mutated), attacks (in scripts/mutation.setup.ts), and go-original, which says the same
+ * things again in another order. Of the model's random sequences 40 are run, not 2,000.
  */
 const parts: Readonly<Record<string, Part>> = {
   core: {
@@ -118,7 +120,10 @@ const parts: Readonly<Record<string, Part>> = {
 
 // ------------------------------------------------------------------------------------------------------ running
 
-/** Of files by name, those tests come first that are called the same: Herd.retry.test.ts for src/internal/retry.ts. */
+/**
+ * Of files by name, those tests come first that are called the same: Herd.retry.test.ts for
+ * src/internal/retry.ts.
+ */
 const inOrder = ({ tests }: Part, only: ReadonlyArray<string>): ReadonlyArray<string> => {
   const names = only.map((file) => basename(file).replace(/\.ts.*$/, ""))
   const isFirst = (test: string) => names.some((name) => test === name || test.endsWith(`.${name}`))
@@ -138,8 +143,9 @@ const run = async (name: string, part: Part, only: ReadonlyArray<string>): Promi
     coverageAnalysis: "perTest",
     incremental: true,
     incrementalFile: `${reports}/${name}.json`,
-    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this. A new thread has to load
-    // everything first: with less than that takes on a busy machine, each one that is ended would bring on the next.
+    // A test that waits for ever fails after 4 s; what blocks the thread is ended after this. A new
+    // thread has to load everything first: with less than that takes on a busy machine, each one
+    // that is ended would bring on the next.
     timeoutMS: 25_000,
     timeoutFactor: 2,
     // Vitest looks at no types.
@@ -168,7 +174,10 @@ interface Report {
 /** What has become of the mutants of some files. */
 class Score {
   killed = 0
-  /** Of those that were killed, by a test that had to be ended: it waited for ever, or the machine was slow. */
+  /**
+   * Of those that were killed, by a test that had to be ended: it waited for ever, or the machine
+   * was slow.
+   */
   waited = 0
   /** It blocked the thread. */
   timeout = 0

@@ -5,12 +5,16 @@ import type { Visit } from "./visit.ts"
 type Status = Outcome.Outcome.Status
 
 /**
- * The soak's own books of one herd: which units are open, and how many have settled how. It remembers nothing of a unit that
- * has settled, and still knows a second outcome when it sees one: its unit is not open.
+ * The soak's own books of one herd: which units are open, and how many have settled how. It
+ * remembers nothing of a unit that has settled, and still knows a second outcome when it sees one:
+ * its unit is not open.
  */
 export class Account {
   readonly settled: Record<Status, number> = { success: 0, failure: 0, interrupted: 0 }
-  /** Units that their sender took back: the herd may have settled them in any way, or never have accepted them. */
+  /**
+   * Units that their sender took back: the herd may have settled them in any way, or never have
+   * accepted them.
+   */
   cancelled = 0
   private readonly open = new Map<number, Visit>()
   private numbered = 0

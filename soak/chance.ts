@@ -1,6 +1,6 @@
 /**
- * Random numbers that follow from a seed. Everybody who acts at random has a Chance of its own, so that what one does
- * does not depend on when another did something.
+ * Random numbers that follow from a seed. Everybody who acts at random has a Chance of its own, so
+ * that what one does does not depend on when another did something.
  */
 export class Chance {
   private state: number

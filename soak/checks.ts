@@ -12,7 +12,10 @@ const complain = (...complaints: ReadonlyArray<string | false>): Complaints =>
 
 // ------------------------------------------------------------------------------------------------------ states
 
-/** What states and their events have of counts; the rest of them is left to `HerdClient`, which takes its time to read it. */
+/**
+ * What states and their events have of counts; the rest of them is left to `HerdClient`, which
+ * takes its time to read it.
+ */
 export const Counts = Schema.Struct(HerdApi.HerdState.fields).pick(
   "name",
   "size",
@@ -41,8 +44,9 @@ export const unbalanced = (state: Counts): Complaints => {
 }
 
 /**
- * G4, and what of G1 shows in a state. A unit enters only while fewer than `capacity` wait; those that run beside may all come to be
- * retried or put back. No gopher is made beyond the size, and each unit that runs has a gopher.
+ * G4, and what of G1 shows in a state. A unit enters only while fewer than `capacity` wait; those
+ * that run beside may all come to be retried or put back. No gopher is made beyond the size, and
+ * each unit that runs has a gopher.
  */
 export const overfull = (
   { live, name, queued, retrying, running }: Counts,
@@ -94,8 +98,8 @@ const gauges = [
 ] as const
 
 /**
- * The counters of an answer lie between those of the states before the question and after the answer; each attempt that has
- * ended was timed.
+ * The counters of an answer lie between those of the states before the question and after the
+ * answer; each attempt that has ended was timed.
  */
 export const metricsOff = (metrics: ReadonlyMap<string, number>, before: Counts, after: Counts): Complaints => {
   const of = (name: string) => metrics.get(name) ?? Number.NaN
@@ -127,12 +131,16 @@ export const metricsDiffer = (metrics: ReadonlyMap<string, number>, state: Count
 // ------------------------------------------------------------------------------------------------------ progress
 
 /**
- * Longer than anything that may hold a herd up: absent readers (4 s), operators who stop it (1.5 s), connections that can't be
- * acquired while a target is away (6 s, then the backoff may be as long again).
+ * Longer than anything that may hold a herd up: absent readers (4 s), operators who stop it (1.5
+ * s), connections that can't be acquired while a target is away (6 s, then the backoff may be as
+ * long again).
  */
 export const MOST_STILL_SECONDS = 25
 
-/** There was something to do and everything to do it with, for so many seconds, and nothing was done. */
+/**
+ * There was something to do and everything to do it with, for so many seconds, and nothing was
+ * done.
+ */
 export const stuck = ({ name, queued, size }: Counts, seconds: number): Complaints =>
   complain(
     seconds > MOST_STILL_SECONDS &&
@@ -142,8 +150,8 @@ export const stuck = ({ name, queued, size }: Counts, seconds: number): Complain
 // ------------------------------------------------------------------------------------------------------ the end
 
 /**
- * G2: every unit has settled, and as often in each way as senders and readers have been told. Of the units that their senders
- * took back nobody was told.
+ * G2: every unit has settled, and as often in each way as senders and readers have been told. Of
+ * the units that their senders took back nobody was told.
  */
 export const booksOff = (
   state: Counts & Pick<Herd.HerdState, "drained">,
@@ -178,13 +186,15 @@ export const leftOver = (
 // ------------------------------------------------------------------------------------------------------ limits
 
 /**
- * Answers of a herd at work take some 20 ms at the 99th percentile (`npm run bench -- --only answers`), a collection of the
- * whole heap, as the soak makes them, some 100 ms. What takes half a second waits for something: for units, of which each target that
- * does not answer makes one of 700 ms, or for a herd that keeps the event loop to itself.
+ * Answers of a herd at work take some 20 ms at the 99th percentile
+ * (`npm run bench -- --only answers`), a collection of the whole heap, as the soak makes them, some
+ * 100 ms. What takes half a second waits for something: for units, of which each target that does
+ * not answer makes one of 700 ms, or for a herd that keeps the event loop to itself.
  *
- * Where other programs want the processors, too, that says nothing: with eight for each, answers were seen to take 8 s. What
- * an answer then takes of the processor is still that of this program, and no more than a few turns of its event loop. A percentile is
- * that of code that is compiled, and of enough answers.
+ * Where other programs want the processors, too, that says nothing: with eight for each, answers
+ * were seen to take 8 s. What an answer then takes of the processor is still that of this program,
+ * and no more than a few turns of its event loop. A percentile is that of code that is compiled,
+ * and of enough answers.
  */
 const MOST_P99_MILLIS = 500
 const CROWDED = 1.5
@@ -209,8 +219,8 @@ export const slow = (what: string, { count, crowd, p99, processorP99 }: Times): 
 }
 
 /**
- * How late the event loop comes to a timer, in milliseconds: seen were 43 at the 99th percentile. A herd keeps it for 8 at a time, and
- * a collection of the whole heap for 100.
+ * How late the event loop comes to a timer, in milliseconds: seen were 43 at the 99th percentile. A
+ * herd keeps it for 8 at a time, and a collection of the whole heap for 100.
  */
 const MOST_DELAY_MILLIS = 200
 
@@ -222,15 +232,17 @@ export const late = ({ crowd, p99 }: Pick<Times, "crowd" | "p99">): Complaints =
   )
 
 /**
- * Everything that the herds and their server hold is bounded: some hundred units, 300 samples and 20 failures of each herd, 256
- * connections. When warm that is there, and what comes and goes of it, with what fetch keeps of connections, is a few MB. 100 B lost with
- * each of half a million units would be 50 MB.
+ * Everything that the herds and their server hold is bounded: some hundred units, 300 samples and
+ * 20 failures of each herd, 256 connections. When warm that is there, and what comes and goes of
+ * it, with what fetch keeps of connections, is a few MB. 100 B lost with each of half a million
+ * units would be 50 MB.
  */
 const MOST_GROWTH_MB = 16
 
 /**
- * Resident memory was 280 MB in runs of minutes, and up to 525 MB in 30 minutes, with a heap of 80 MB: most of it is code, room for young
- * objects, and what has been collected and not given back.
+ * Resident memory was 280 MB in runs of minutes, and up to 525 MB in 30 minutes, with a heap of
+ * 80 MB: most of it is code, room for young objects, and what has been collected and not given
+ * back.
  */
 export const MOST_RESIDENT_MB = 600
 
@@ -269,9 +281,15 @@ export const growing = (samples: ReadonlyArray<HeapSample>): Complaints => {
   )
 }
 
-/** 92 gophers, some 40 who give work, operate and read, and for each a handful of fibers at a time: requests, timers, streams. */
+/**
+ * 92 gophers, some 40 who give work, operate and read, and for each a handful of fibers at a time:
+ * requests, timers, streams.
+ */
 export const MOST_FIBERS = 1_000
-/** Connections to targets are as many as units that run, up to twice (those of fetch idle for 4 s); those to the server some 40. */
+/**
+ * Connections to targets are as many as units that run, up to twice (those of fetch idle for 4 s);
+ * those to the server some 40.
+ */
 export const MOST_RESOURCES = 1_000
 
 export const tooMany = (what: string, count: number, most: number): Complaints =>

@@ -7,7 +7,10 @@ import type { Violations } from "./violations.ts"
 /** Longer than the server takes for anything on any machine: then the question has no answer. */
 const PATIENCE = 60_000
 
-/** Asks the server of the herds, notes how long answers take, and reports those that are not as expected. */
+/**
+ * Asks the server of the herds, notes how long answers take, and reports those that are not as
+ * expected.
+ */
 export class Client {
   /** By what was asked and the status of the answer. */
   readonly statuses = new Map<string, number>()

@@ -11,7 +11,10 @@ export interface Question {
   readonly body?: string
 }
 
-/** A connection was reset that had been idle: the server may have closed it at the very moment at which it was used again. */
+/**
+ * A connection was reset that had been idle: the server may have closed it at the very moment at
+ * which it was used again.
+ */
 export class StaleConnection extends Data.TaggedError("StaleConnection") {}
 
 /** One request and its answer, by Node's own client; interrupting it destroys the connection. */

@@ -79,7 +79,10 @@ export class Connections {
   releasesDied = 0
 }
 
-/** Gophers with a connection each, that may not come about and may not end well. Capacity 0: from hand to hand. */
+/**
+ * Gophers with a connection each, that may not come about and may not end well. Capacity 0: from
+ * hand to hand.
+ */
 class Links extends Context.Tag("links")<Links, VisitHerd>() {}
 
 const linksLive = ({ capacity, census, unread }: Books, targets: Targets, connections: Connections, chance: Chance) => {
@@ -122,7 +125,9 @@ const linksLive = ({ capacity, census, unread }: Books, targets: Targets, connec
 
 // ------------------------------------------------------------------------------------------------------ lookups
 
-/** Callers and streams, some of which don't wait for the end, and units whose outcome nobody wants. */
+/**
+ * Callers and streams, some of which don't wait for the end, and units whose outcome nobody wants.
+ */
 class Lookups extends Context.Tag("lookups")<Lookups, VisitHerd>() {}
 
 const lookupsLive = ({ account, capacity, census }: Books, targets: Targets, chance: Chance) => {

@@ -1,12 +1,13 @@
 /**
- * Real work for a long time: herds that visit local servers which are slow, fail, reset and vanish, while operators resize them
- * over HTTP and readers come and go. Each second it is looked whether all is as guaranteed.
+ * Real work for a long time: herds that visit local servers which are slow, fail, reset and vanish,
+ * while operators resize them over HTTP and readers come and go. Each second it is looked whether
+ * all is as guaranteed.
  *
  *     npm run soak                                # 30 minutes
  *     npm run soak -- --minutes 0.2 --seed 7      # for a glance; the same seed, the same course of chance
  *
- * Ends with a report, and with 0 if nothing was wrong, 1 if something was, 2 if the arguments make no sense, and 130 if Ctrl-C
- * ended it early and nothing was wrong until then.
+ * Ends with a report, and with 0 if nothing was wrong, 1 if something was, 2 if the arguments make
+ * no sense, and 130 if Ctrl-C ended it early and nothing was wrong until then.
  */
 import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect"
 import { type Arguments, readArguments } from "./arguments.ts"
@@ -24,7 +25,9 @@ import { makeTargets } from "./targets.ts"
 import { Violations } from "./violations.ts"
 import { collectedHeap, fibers, resources, Watch } from "./watch.ts"
 
-/** More than the slowest unit with all its attempts takes, on a machine that does other things, too. */
+/**
+ * More than the slowest unit with all its attempts takes, on a machine that does other things, too.
+ */
 const DRAINS = "60 seconds"
 /** A server has 5 s for its answers in flight, and herds that are drained none. */
 const CLOSES = "30 seconds"
@@ -73,7 +76,8 @@ const soak = ({ minutes, seed }: Arguments, stop: Deferred.Deferred<void>) =>
           const ended = yield* Effect.timeoutOption(Deferred.await(stop), `${minutes} minutes`)
           over = true
 
-          // Operators and watchers come to an end; then the herds are closed, while senders still wait, and drain.
+          // Operators and watchers come to an end; then the herds are closed, while senders still
+          // wait, and drain.
           yield* within("operators and readers to end", DRAINS, violations, Fiber.join(acting))
           yield* operators.restore
           yield* Effect.forEach(all(subjects), ({ herd }) => herd.close)
@@ -132,7 +136,10 @@ const examine = (subjects: Subjects, client: Client, violations: Violations) =>
     }
   })
 
-/** What there is more of than before the start. Sockets that fetch keeps go when their targets are gone, but not at once. */
+/**
+ * What there is more of than before the start. Sockets that fetch keeps go when their targets are
+ * gone, but not at once.
+ */
 const left = (before: { readonly resources: Readonly<Record<string, number>>; readonly fibers: number }) =>
   Effect.gen(function*() {
     const looked = Effect.map(

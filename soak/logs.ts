@@ -1,7 +1,10 @@
 import { Logger, LogLevel } from "effect"
 import type { Violations } from "./violations.ts"
 
-/** Instead of lines on the console: how many lines of each level. There is nothing to say at Error or above. */
+/**
+ * Instead of lines on the console: how many lines of each level. There is nothing to say at Error
+ * or above.
+ */
 export class Logs {
   readonly counts = new Map<string, number>()
   readonly layer

@@ -43,7 +43,10 @@ interface Refused {
 export class Operators {
   /** What they have done, by kind. */
   readonly counts = new Map<string, number>()
-  /** Changes by each of them, begun or done: who finds it the same as before knows that nothing was changed meanwhile. */
+  /**
+   * Changes by each of them, begun or done: who finds it the same as before knows that nothing was
+   * changed meanwhile.
+   */
   private changes = 0
   /** One permit to change something, all of them to be the only one. */
   private readonly permits = Effect.unsafeMakeSemaphore(OPERATORS)

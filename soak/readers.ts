@@ -173,7 +173,10 @@ export class Readers {
     return subject.herd.outcomes.pipe(Stream.chunks, Stream.runForEach((batch) => this.batch(subject, batch)))
   }
 
-  /** Unread outcomes are no more than their capacity and those of the units that ran when it was reached. */
+  /**
+   * Unread outcomes are no more than their capacity and those of the units that ran when it was
+   * reached.
+   */
   private batch(
     { account, largest, name, unread }: Subject,
     batch: Chunk.Chunk<Outcome.Outcome<Visit, Page, Unfetched>>

@@ -1,6 +1,7 @@
 /**
- * The targets, in a process of their own: `targetServers.ts <seed>`. A request for `/5` is to be answered with `{"n":5}`, and is,
- * sometimes. Sends its parent the ports; when asked, how often it did what; and ends with it.
+ * The targets, in a process of their own: `targetServers.ts <seed>`. A request for `/5` is to be
+ * answered with `{"n":5}`, and is, sometimes. Sends its parent the ports; when asked, how often it
+ * did what; and ends with it.
  */
 import { once } from "node:events"
 import { createServer, type Server, type ServerResponse } from "node:http"

@@ -21,7 +21,10 @@ const messageOf = (child: ChildProcess, question?: string) =>
     return (await message)[0]
   })
 
-/** Starts the targets in another process, so that their event loop is not that of the herds, until the scope closes. */
+/**
+ * Starts the targets in another process, so that their event loop is not that of the herds, until
+ * the scope closes.
+ */
 export const makeTargets = (seed: number, violations: Violations): Effect.Effect<Targets, never, Scope.Scope> =>
   Effect.gen(function*() {
     let stopping = false

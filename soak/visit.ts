@@ -8,7 +8,10 @@ export interface Visit {
   /** No other unit of its herd has it. */
   readonly n: number
   readonly target: TargetName
-  /** Where its outcome has to arrive: at the readers of `outcomes`, at a caller, in a stream, or with nobody. */
+  /**
+   * Where its outcome has to arrive: at the readers of `outcomes`, at a caller, in a stream, or
+   * with nobody.
+   */
   readonly to: string
   /** What `process` does instead of visiting. */
   readonly fate: "visits" | "dies" | "interrupts itself"

@@ -5,8 +5,9 @@ import { exchange } from "./exchange.ts"
 import { type Page, Unfetched } from "./visit.ts"
 
 /**
- * Three ways to visit a target, as three users would: Effect's HttpClient, Node's with a connection that is kept, and fetch. All
- * have a time-out, since some targets never answer, and fail with the same error.
+ * Three ways to visit a target, as three users would: Effect's HttpClient, Node's with a connection
+ * that is kept, and fetch. All have a time-out, since some targets never answer, and fail with the
+ * same error.
  */
 
 /** Longer than a target takes that is merely slow, mostly. */

@@ -41,7 +41,10 @@ const turn = Effect.async<void>((resume) => {
   setImmediate(() => resume(Effect.void))
 })
 
-/** The part of the time after which the heap is compared with itself. What fills up, as samples of the last 5 minutes, is full then. */
+/**
+ * The part of the time after which the heap is compared with itself. What fills up, as samples of
+ * the last 5 minutes, is full then.
+ */
 const WARM_UP = 0.2
 const MOST_WARM_UP_MINUTES = 6
 /** A collection blocks the event loop: as many as say something, and no more. */

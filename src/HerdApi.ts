@@ -1,9 +1,10 @@
 /**
- * The HTTP contract: what the routes take and answer. It holds no server and no engine, so a client that is made from it
- * loads neither; `HerdClient` is one.
+ * The HTTP contract: what the routes take and answer. It holds no server and no engine, so a client
+ * that is made from it loads neither; `HerdClient` is one.
  *
- * Beside what is described here, a known path answers another method with 405, `Allow` and `{msg, _tag: "MethodNotAllowed"}`,
- * and what is no HTTP, or takes too long, is answered by Node with 400, 408 or 431 and no body.
+ * Beside what is described here, a known path answers another method with 405, `Allow` and
+ * `{msg, _tag: "MethodNotAllowed"}`, and what is no HTTP, or takes too long, is answered by Node
+ * with 400, 408 or 431 and no body.
  *
  * @since 0.1.0
  */
@@ -20,7 +21,8 @@ import { show } from "./internal/show.ts"
 // ------------------------------------------------------------------------------------------------------ schemas
 
 /**
- * What `GET /herd` and `PATCH /herd` answer: the size as it is now, and what has become of the request.
+ * What `GET /herd` and `PATCH /herd` answer: the size as it is now, and what has become of the
+ * request.
  *
  * @since 0.1.0
  * @category schemas
@@ -41,7 +43,8 @@ export class HerdPatch extends Schema.Class<HerdPatch>("gofherd/HerdPatch")({
 }, { identifier: "HerdPatch" }) {}
 
 /**
- * What `PATCH /herds/:name` takes: a new size, whether to start new work, a new fleet size, or several of them.
+ * What `PATCH /herds/:name` takes: a new size, whether to start new work, a new fleet size, or
+ * several of them.
  *
  * @since 0.1.0
  * @category schemas
@@ -117,8 +120,8 @@ export class SourceState extends Schema.Class<SourceState>("gofherd/SourceState"
 }, { identifier: "SourceState" }) {}
 
 /**
- * A herd at one instant, with what an operator asks of it: `Herd.HerdState`, the bound of its size, how long attempts
- * take, what happened last, and what the source of a durable herd has.
+ * A herd at one instant, with what an operator asks of it: `Herd.HerdState`, the bound of its size,
+ * how long attempts take, what happened last, and what the source of a durable herd has.
  *
  * @since 0.1.0
  * @category schemas
@@ -378,8 +381,8 @@ export class Unauthorized extends Schema.TaggedError<Unauthorized>("gofherd/Unau
 }
 
 /**
- * As many event streams are open as `maxEventStreams` allows: a place is free again when one of them ends. `Retry-After` says,
- * in seconds, when to ask again.
+ * As many event streams are open as `maxEventStreams` allows: a place is free again when one of
+ * them ends. `Retry-After` says, in seconds, when to ask again.
  *
  * @since 0.1.0
  * @category errors
@@ -395,8 +398,8 @@ export class TooManyEventStreams extends Schema.TaggedError<TooManyEventStreams>
 }
 
 /**
- * The source of a durable herd could not do what it was asked for, as `HerdError.SourceError` says. `Retry-After` says, in seconds,
- * when to ask again.
+ * The source of a durable herd could not do what it was asked for, as `HerdError.SourceError` says.
+ * `Retry-After` says, in seconds, when to ask again.
  *
  * @since 0.1.0
  * @category errors

@@ -1,6 +1,6 @@
 /**
- * A client of the routes of `HerdRouter` and `HerdServer`, in this process or another one. It loads no engine and no server:
- * where nothing else is wanted, import it as `gofherd/HerdClient`.
+ * A client of the routes of `HerdRouter` and `HerdServer`, in this process or another one. It loads
+ * no engine and no server: where nothing else is wanted, import it as `gofherd/HerdClient`.
  *
  * @since 0.1.0
  */
@@ -41,15 +41,18 @@ import { checkToken, tokenIn } from "./internal/token.ts"
  * @category models
  */
 export interface Options {
-  /** Where the routes are, with their prefix: `http://127.0.0.1:2112`, or `https://example.com/ops`. */
+  /**
+   * Where the routes are, with their prefix: `http://127.0.0.1:2112`, or `https://example.com/ops`.
+   */
   readonly baseUrl: string
   /** The token that the routes were made with. Default: none. */
   readonly token?: string | Redacted.Redacted | undefined
 }
 
 /**
- * Whatever a request can fail with: no connection, no answer as the contract has it (`RequestError`, `ResponseError`,
- * `ParseError`, `HttpApiDecodeError`), a host that is not allowed (`Forbidden`), or a token that is missing or wrong (`Unauthorized`).
+ * Whatever a request can fail with: no connection, no answer as the contract has it
+ * (`RequestError`, `ResponseError`, `ParseError`, `HttpApiDecodeError`), a host that is not allowed
+ * (`Forbidden`), or a token that is missing or wrong (`Unauthorized`).
  *
  * @since 0.1.0
  * @category models
@@ -84,29 +87,43 @@ export type DeadFailure = Failure | Exclude<Refusal, SizeRefused> | NotFound | S
 export interface HerdClient {
   /** The size of the first herd: `GET /herd`. */
   readonly size: Effect.Effect<HerdSize, Failure>
-  /** Sets the size of the first herd: `PATCH /herd`. A size that is no natural number fails before it is sent. */
+  /**
+   * Sets the size of the first herd: `PATCH /herd`. A size that is no natural number fails before
+   * it is sent.
+   */
   resize(num: number): Effect.Effect<HerdSize, Failure | Refusal>
   /** The state of all herds: `GET /herds`. */
   readonly herds: Effect.Effect<ReadonlyArray<HerdState>, Failure>
   /** The state of a herd: `GET /herds/:name`. */
   herd(name: string): Effect.Effect<HerdState, Failure | NotFound>
-  /** Resizes, pauses or resumes a herd, or sets its fleet size, all of it or nothing: `PATCH /herds/:name`. */
+  /**
+   * Resizes, pauses or resumes a herd, or sets its fleet size, all of it or nothing:
+   * `PATCH /herds/:name`.
+   */
   update(name: string, update: Update): Effect.Effect<HerdState, Failure | Refusal | NotFound | SourceFailed>
   /**
-   * The state of a herd now, when it changes (up to 4 times a second) and every 10 s: `GET /herds/:name/events`. Ends when the
-   * herd's scope or the server closes, and to Node's `fetch` also when the server is killed. Fails if nothing has come for
-   * 30 s, and with `TooManyEventStreams` while as many are open as the server allows. To connect again, `Stream.retry` it with
-   * a Schedule, and `Stream.repeat` it.
+   * The state of a herd now, when it changes (up to 4 times a second) and every 10 s:
+   * `GET /herds/:name/events`. Ends when the herd's scope or the server closes, and to Node's
+   * `fetch` also when the server is killed. Fails if nothing has come for 30 s, and with
+   * `TooManyEventStreams` while as many are open as the server allows. To connect again,
+   * `Stream.retry` it with a Schedule, and `Stream.repeat` it.
    */
   changes(name: string): Stream.Stream<HerdState, Failure | NotFound | TooManyEventStreams>
-  /** The dead letters of a durable herd, the last buried first: `GET /herds/:name/dead`. Of another herd there are none: `NotFound`. */
+  /**
+   * The dead letters of a durable herd, the last buried first: `GET /herds/:name/dead`. Of another
+   * herd there are none: `NotFound`.
+   */
   dead(name: string, page?: Page): Effect.Effect<ReadonlyArray<DeadLetter>, Failure | NotFound | SourceFailed>
   /**
-   * Makes dead letters ready again, as if they had just been offered, and returns how many it were: `POST /herds/:name/dead/redrive`. Ids
-   * that are no dead letter's are passed over; those of one call, as JSON, may have 64 kB.
+   * Makes dead letters ready again, as if they had just been offered, and returns how many it were:
+   * `POST /herds/:name/dead/redrive`. Ids that are no dead letter's are passed over; those of one
+   * call, as JSON, may have 64 kB.
    */
   redrive(name: string, ids: ReadonlyArray<string> | "all"): Effect.Effect<number, DeadFailure>
-  /** Removes dead letters for good, and returns how many it were: `POST /herds/:name/dead/discard`. Otherwise as `redrive`. */
+  /**
+   * Removes dead letters for good, and returns how many it were: `POST /herds/:name/dead/discard`.
+   * Otherwise as `redrive`.
+   */
   discard(name: string, ids: ReadonlyArray<string> | "all"): Effect.Effect<number, DeadFailure>
   /** The metrics, as Prometheus reads them: `GET /metrics`. */
   readonly metrics: Effect.Effect<string, Failure>
@@ -125,7 +142,10 @@ export interface Update {
   readonly mode?: "graceful" | "interrupt" | undefined
   /** Whether nothing new is started. */
   readonly paused?: boolean | undefined
-  /** How many units all processes together may hold, an integer from 0; `null` for no bound. Of a herd whose source has such a bound. */
+  /**
+   * How many units all processes together may hold, an integer from 0; `null` for no bound. Of a
+   * herd whose source has such a bound.
+   */
   readonly fleet?: number | null | undefined
 }
 
@@ -224,7 +244,10 @@ export const make = (options: Options): Effect.Effect<HerdClient, never, HttpCli
     }
   })
 
-/** As the platform's client doesn't encode it. What can't be in a path, or means another one there, is no herd's name. */
+/**
+ * As the platform's client doesn't encode it. What can't be in a path, or means another one there,
+ * is no herd's name.
+ */
 const encoded = (name: string): Effect.Effect<string, NotFound> =>
   holds(isName, name)
     ? Effect.succeed(encodeURIComponent(name))
@@ -257,7 +280,10 @@ const selectionIn = (ids: ReadonlyArray<string> | "all") =>
   )
 const isText = (value: unknown): boolean => typeof value === "string"
 
-/** No field is an object, and one that throws when it is shown would make the error that says so throw too. */
+/**
+ * No field is an object, and one that throws when it is shown would make the error that says so
+ * throw too.
+ */
 const plain = (value: unknown): unknown =>
   typeof value === "object" || typeof value === "function" ? show(value) : value
 
@@ -272,7 +298,9 @@ const refused = (response: HttpClientResponse.HttpClientResponse) =>
 const unexpected = (response: HttpClientResponse.HttpClientResponse) =>
   Effect.fail(broken(response, `status ${response.status}`))
 
-/** By the routes, or by a server or a proxy that has none, which says nothing that is known here. */
+/**
+ * By the routes, or by a server or a proxy that has none, which says nothing that is known here.
+ */
 const unavailable = (response: HttpClientResponse.HttpClientResponse) =>
   HttpClientResponse.schemaBodyJson(TooManyEventStreams)(response).pipe(
     Effect.matchEffect({ onFailure: () => unexpected(response), onSuccess: Effect.fail })

@@ -37,7 +37,10 @@ export class InvalidSize extends Schema.TaggedError<InvalidSize>("gofherd/Invali
 export class HerdClosed extends Schema.TaggedError<HerdClosed>("gofherd/HerdClosed")("HerdClosed", {
   /** The name of the herd. */
   herd: Schema.String,
-  /** How many units of this call were accepted before: of a `sendAll`, the first so many; otherwise 0. */
+  /**
+   * How many units of this call were accepted before: of a `sendAll`, the first so many; otherwise
+   * 0.
+   */
   accepted: Schema.Number
 }) {
   override get message(): string {
@@ -46,8 +49,8 @@ export class HerdClosed extends Schema.TaggedError<HerdClosed>("gofherd/HerdClos
 }
 
 /**
- * An option that makes no sense: a defect of `make`, `layer`, `send`, `run` and their like, because it is a mistake in the
- * program and not something to recover from.
+ * An option that makes no sense: a defect of `make`, `layer`, `send`, `run` and their like, because
+ * it is a mistake in the program and not something to recover from.
  *
  * @since 0.1.0
  * @category errors
@@ -98,7 +101,8 @@ export class UnprotectedHost extends Schema.TaggedError<UnprotectedHost>("gofher
 }
 
 /**
- * The thread of a gopher ended while it was at a unit, by which the unit fails: it may be retried, on a thread that takes its place.
+ * The thread of a gopher ended while it was at a unit, by which the unit fails: it may be retried,
+ * on a thread that takes its place.
  *
  * @since 0.1.0
  * @category errors
@@ -108,7 +112,10 @@ export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>("gofherd/Th
   file: Schema.String,
   /** The id of the unit. */
   unit: Schema.String,
-  /** It called `process.exit`, threw what nobody caught, or needed more memory than its `resourceLimits` allow. */
+  /**
+   * It called `process.exit`, threw what nobody caught, or needed more memory than its
+   * `resourceLimits` allow.
+   */
   reason: Schema.Literal("exit", "error", "memory"),
   exitCode: Schema.Number,
   /** What was thrown, if anything was. */
@@ -120,8 +127,8 @@ export class ThreadCrashed extends Schema.TaggedError<ThreadCrashed>("gofherd/Th
 }
 
 /**
- * A thread that could not be started, or ended before it was ready: a defect of the gopher's acquiring, which the herd warns of once and
- * tries again with a growing delay.
+ * A thread that could not be started, or ended before it was ready: a defect of the gopher's
+ * acquiring, which the herd warns of once and tries again with a growing delay.
  *
  * @since 0.1.0
  * @category errors
@@ -140,8 +147,8 @@ export class ThreadNotStarted
 }
 
 /**
- * A body, a result or an error that can't cross to or from a thread: it can't be cloned, or its Schema refuses it. The
- * thread goes on.
+ * A body, a result or an error that can't cross to or from a thread: it can't be cloned, or its
+ * Schema refuses it. The thread goes on.
  *
  * @since 0.1.0
  * @category errors
@@ -180,7 +187,8 @@ export class InvalidUnit extends Schema.TaggedError<InvalidUnit>("gofherd/Invali
 }
 
 /**
- * The source of a durable herd could not do what it was asked for: its database is away, full, or not what it should be.
+ * The source of a durable herd could not do what it was asked for: its database is away, full, or
+ * not what it should be.
  *
  * @since 0.1.0
  * @category errors
@@ -199,8 +207,8 @@ export class SourceError extends Schema.TaggedError<SourceError>("gofherd/Source
 }
 
 /**
- * A unit that a durable herd held is not its own any more: its lease had run out, and its unit is ready again, or another's. What
- * became of it here is not written down; it runs again.
+ * A unit that a durable herd held is not its own any more: its lease had run out, and its unit is
+ * ready again, or another's. What became of it here is not written down; it runs again.
  *
  * @since 0.1.0
  * @category errors

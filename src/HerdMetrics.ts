@@ -1,14 +1,17 @@
 /**
- * Every metric of a herd, each with the label `herd`. They appear, at zero, when the herd is made. A herd counts in
- * plain integers and brings the metrics up to date once per turn of the event loop, so a reader sees figures that are at
- * most one turn old.
+ * Every metric of a herd, each with the label `herd`. They appear, at zero, when the herd is made.
+ * A herd counts in plain integers and brings the metrics up to date once per turn of the event
+ * loop, so a reader sees figures that are at most one turn old.
  *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
 import * as MetricBoundaries from "effect/MetricBoundaries"
 
-/** Seconds, from 100 µs to 5 min: a trivial computation at one end, a call to a slow model at the other. */
+/**
+ * Seconds, from 100 µs to 5 min: a trivial computation at one end, a call to a slow model at the
+ * other.
+ */
 const seconds = MetricBoundaries.fromIterable([
   0.0001,
   0.0005,
@@ -151,8 +154,8 @@ export const retrying: Metric.Metric.Gauge<number> = Metric.gauge("gofherd_retry
 })
 
 /**
- * Calls of `send`, `sendAll`, `run` and `stream` that wait for room in the queue. The next unit of each counts in no other
- * metric.
+ * Calls of `send`, `sendAll`, `run` and `stream` that wait for room in the queue. The next unit of
+ * each counts in no other metric.
  *
  * @since 0.1.0
  * @category metrics
@@ -184,8 +187,8 @@ export const attemptDuration = Metric.histogram(
 )
 
 /**
- * Time a unit waited in the queue before an attempt, in seconds. Its backoff is not part of it. Units that enter in the
- * same turn of the event loop share one time of entry.
+ * Time a unit waited in the queue before an attempt, in seconds. Its backoff is not part of it.
+ * Units that enter in the same turn of the event loop share one time of entry.
  *
  * @since 0.1.0
  * @category metrics

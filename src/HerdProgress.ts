@@ -1,6 +1,7 @@
 /**
- * How far a herd is, while it runs: one line in the terminal, or now and then one in the log. Not part of the barrel, since it
- * is for Node's terminals: `import * as HerdProgress from "gofherd/HerdProgress"`.
+ * How far a herd is, while it runs: one line in the terminal, or now and then one in the log. Not
+ * part of the barrel, since it is for Node's terminals:
+ * `import * as HerdProgress from "gofherd/HerdProgress"`.
  *
  * @since 0.1.0
  */
@@ -46,9 +47,10 @@ export interface Terminal {
  */
 export interface Options<R = never> {
   /**
-   * How many units there will be: an integer from 0, or an Effect of it where it is known late or grows. The Effect is run
-   * again each time; while it gives `undefined`, or has given nothing yet, the total counts as unknown. Default: unknown
-   * until the herd is closed. Without a total there is no bar, and the time left is that of what is in the herd.
+   * How many units there will be: an integer from 0, or an Effect of it where it is known late or
+   * grows. The Effect is run again each time; while it gives `undefined`, or has given nothing yet,
+   * the total counts as unknown. Default: unknown until the herd is closed. Without a total there
+   * is no bar, and the time left is that of what is in the herd.
    */
   readonly total?: number | Effect.Effect<number | undefined, never, R> | undefined
   /** What stands at the beginning of the line. Default: the herd's name; `""` for nothing. */
@@ -57,7 +59,10 @@ export interface Options<R = never> {
   readonly unit?: string | undefined
   /** Between two log lines, where there is no terminal. More than 0; default 10 s. */
   readonly interval?: Duration.DurationInput | undefined
-  /** Whether a last line with the totals stays when it ends; `false` leaves nothing behind. Default true. */
+  /**
+   * Whether a last line with the totals stays when it ends; `false` leaves nothing behind. Default
+   * true.
+   */
   readonly summary?: boolean | undefined
   /** Where to draw, and whose `isTTY` says whether to. Default `process.stderr`. */
   readonly stream?: Terminal | undefined
@@ -68,14 +73,16 @@ export interface Options<R = never> {
 /**
  * Shows how far a herd is, for as long as the layer lives. It counts from when it is built.
  *
- * On a terminal it is one line, drawn again in its place, at most ten times a second and only if it has changed: a bar if the
- * total is known, what is done, the rate of the last 5 s, the time left, the size, what failed and what is retrying. What
- * has no room in the terminal's width is left out, the least needed first. What is written to `process.stdout` and
- * `process.stderr` meanwhile, logs too, comes above the line: for that their `write` is wrapped until the layer ends. In
- * the end, however that comes, a line with the totals takes its place. A terminal has room for one: a second one logs.
+ * On a terminal it is one line, drawn again in its place, at most ten times a second and only if it
+ * has changed: a bar if the total is known, what is done, the rate of the last 5 s, the time left,
+ * the size, what failed and what is retrying. What has no room in the terminal's width is left out,
+ * the least needed first. What is written to `process.stdout` and `process.stderr` meanwhile, logs
+ * too, comes above the line: for that their `write` is wrapped until the layer ends. In the end,
+ * however that comes, a line with the totals takes its place. A terminal has room for one: a second
+ * one logs.
  *
- * Elsewhere, also where `TERM` is `dumb`, it logs at Info, annotated with `herd`: a line each `interval` in which
- * something has happened, and the totals in the end.
+ * Elsewhere, also where `TERM` is `dumb`, it logs at Info, annotated with `herd`: a line each
+ * `interval` in which something has happened, and the totals in the end.
  *
  * Options out of their bounds are a defect, `InvalidOption`.
  *

@@ -1,5 +1,6 @@
 /**
- * The routes by which running herds are watched and steered, as a layer for an `HttpLayerRouter` application.
+ * The routes by which running herds are watched and steered, as a layer for an `HttpLayerRouter`
+ * application.
  *
  * @since 0.1.0
  */
@@ -35,8 +36,8 @@ export type Herds = readonly [
  */
 export interface Options<H extends Herds> {
   /**
-   * The herds; `/herd` is the first one. A router finds names of up to 100 characters, unless its `maxParamLength` says
-   * otherwise; `HerdServer` finds any.
+   * The herds; `/herd` is the first one. A router finds names of up to 100 characters, unless its
+   * `maxParamLength` says otherwise; `HerdServer` finds any.
    */
   readonly herds: H
   /** What all paths begin with, such as `"/ops"`. Default: nothing. */
@@ -44,23 +45,25 @@ export interface Options<H extends Herds> {
   /** Nobody may change anything, and the dashboard shows no controls. Default `false`. */
   readonly readOnly?: boolean | undefined
   /**
-   * Who wants to see or change anything must send it, as `Authorization: Bearer …`; one or more visible ASCII characters.
-   * The dashboard asks for it. Default: none, everybody may.
+   * Who wants to see or change anything must send it, as `Authorization: Bearer …`; one or more
+   * visible ASCII characters. The dashboard asks for it. Default: none, everybody may.
    */
   readonly token?: string | Redacted.Redacted | undefined
   /**
-   * The host names, without a port, by which these routes may be reached; `"*"` for any. Default: any with a `token`;
-   * otherwise `localhost` and IP addresses, because a page of another site can make its own name mean this machine. A request
-   * without a `Host` is answered with a `token` or `"*"` only.
+   * The host names, without a port, by which these routes may be reached; `"*"` for any. Default:
+   * any with a `token`; otherwise `localhost` and IP addresses, because a page of another site can
+   * make its own name mean this machine. A request without a `Host` is answered with a `token` or
+   * `"*"` only.
    */
   readonly allowedHosts?: ReadonlyArray<string> | undefined
   /** Serve the dashboard. Default `true`. */
   readonly dashboard?: boolean | undefined
   /**
-   * How many event streams of all herds together may be open at once, such as those of open dashboards; an integer from 0.
-   * Further ones are answered with 503 and `Retry-After`, so that they leave connections to the other requests. A place is
-   * free again when its stream has ended. Through a web handler that is also when the signal of its `Request` aborts, and
-   * when nobody has read the stream for a minute. Default 100.
+   * How many event streams of all herds together may be open at once, such as those of open
+   * dashboards; an integer from 0. Further ones are answered with 503 and `Retry-After`, so that
+   * they leave connections to the other requests. A place is free again when its stream has ended.
+   * Through a web handler that is also when the signal of its `Request` aborts, and when nobody has
+   * read the stream for a minute. Default 100.
    */
   readonly maxEventStreams?: number | undefined
 }
@@ -82,24 +85,30 @@ export type Requirements<H extends Herds> =
 // ------------------------------------------------------------------------------------------------------ layers
 
 /**
- * Adds the routes to the router of an application: `/herd`, `/herds`, `/metrics`, the dashboard at `/` and `/openapi.json`, as
- * `HerdApi` has them. The page of the dashboard is at `prefix`, and needs nothing from elsewhere.
+ * Adds the routes to the router of an application: `/herd`, `/herds`, `/metrics`, the dashboard at
+ * `/` and `/openapi.json`, as `HerdApi` has them. The page of the dashboard is at `prefix`, and
+ * needs nothing from elsewhere.
  *
- * - The state of a durable herd has what its source has, of all processes; its dead letters are listed, redriven and discarded below
- *   `/herds/:name/dead`.
- * - A herd with slashes in its name is also found by its decoded name, `/herds/@app/Crawler/events`, as proxies send it. The
- *   shortest name counts that is followed by a path of the contract, or by nothing.
- *   An application's own route at exactly such a path is never reached: the herd answers.
- * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes answer are not logged.
- * - Requests to a host that is not allowed, and those that come from a page of another site, are answered with 403, also where
- *   the application sends CORS headers. A link on such a page may lead here, and with the `token` it may read.
+ * - The state of a durable herd has what its source has, of all processes; its dead letters are
+ *   listed, redriven and discarded below `/herds/:name/dead`.
+ * - A herd with slashes in its name is also found by its decoded name,
+ *   `/herds/@app/Crawler/events`, as proxies send it. The shortest name counts that is followed by
+ *   a path of the contract, or by nothing. An application's own route at exactly such a path is
+ *   never reached: the herd answers.
+ * - Other methods on these paths are answered with 405 and `Allow`. Requests that these routes
+ *   answer are not logged.
+ * - Requests to a host that is not allowed, and those that come from a page of another site, are
+ *   answered with 403, also where the application sends CORS headers. A link on such a page may
+ *   lead here, and with the `token` it may read.
  * - Options out of their bounds are a defect, `InvalidOption`.
  *
- * To see how herds drain when the application stops, let them drain before its server closes, by a layer on top:
+ * To see how herds drain when the application stops, let them drain before its server closes, by a
+ * layer on top:
  * `Layer.provideMerge(Layer.scopedDiscard(Effect.acquireRelease(Crawler, (herd) => herd.drain)), Serving)`.
  *
- * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it: with `HttpRouter.mountApp(prefix, app,
- * { includePrefix: true })`. Several of these layers, each with a prefix of its own, can be on one router.
+ * For a classic `HttpRouter`, mount the app that `HttpLayerRouter.toHttpEffect` makes of it: with
+ * `HttpRouter.mountApp(prefix, app, { includePrefix: true })`. Several of these layers, each with a
+ * prefix of its own, can be on one router.
  *
  * @example
  * ```ts

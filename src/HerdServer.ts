@@ -1,6 +1,6 @@
 /**
- * The routes of `HerdRouter` on a Node server of their own. Not part of the barrel, since it needs `@effect/platform-node`:
- * `import * as HerdServer from "gofherd/HerdServer"`.
+ * The routes of `HerdRouter` on a Node server of their own. Not part of the barrel, since it needs
+ * `@effect/platform-node`: `import * as HerdServer from "gofherd/HerdServer"`.
  *
  * @since 0.1.0
  */
@@ -37,16 +37,17 @@ import { isToken, showToken, TOKEN } from "./internal/token.ts"
  */
 export interface Options<H extends HerdRouter.Herds> extends HerdRouter.Options<H> {
   /**
-   * The address to listen on. Default `"127.0.0.1"`: only this machine gets to it. For any that others can reach there has to
-   * be a `token`, or `readOnly`.
+   * The address to listen on. Default `"127.0.0.1"`: only this machine gets to it. For any that
+   * others can reach there has to be a `token`, or `readOnly`.
    */
   readonly host?: string | undefined
   /** From 0 to 65535; 0 takes any free port. Default 2112. */
   readonly port?: number | undefined
   /**
-   * For a server that stops together with its herds, as in a program that ends: before it stops it closes them, and goes on
-   * answering until each is drained, for the herd's own `gracePeriod` at most. Default `false`: the server, which depends on the
-   * herds, stops first and leaves them as they are, and nobody sees how they drain.
+   * For a server that stops together with its herds, as in a program that ends: before it stops it
+   * closes them, and goes on answering until each is drained, for the herd's own `gracePeriod` at
+   * most. Default `false`: the server, which depends on the herds, stops first and leaves them as
+   * they are, and nobody sees how they drain.
    */
   readonly drain?: boolean | undefined
 }
@@ -70,11 +71,12 @@ const HOST = "the name or the address of a host"
 const PORT = "an integer from 0 to 65535"
 
 /**
- * Serves herds: the routes of `HerdRouter.layer` on a Node server of their own, as `gracefulServer` makes it. Fails with
- * `ListenError` if the port is in use, and with `UnprotectedHost` if everybody who gets to the host could resize.
+ * Serves herds: the routes of `HerdRouter.layer` on a Node server of their own, as `gracefulServer`
+ * makes it. Fails with `ListenError` if the port is in use, and with `UnprotectedHost` if everybody
+ * who gets to the host could resize.
  *
- * When its scope closes it ends its event streams, answers what is in flight and closes; with `drain`, it lets the herds finish
- * first and answers meanwhile.
+ * When its scope closes it ends its event streams, answers what is in flight and closes; with
+ * `drain`, it lets the herds finish first and answers meanwhile.
  *
  * @example
  * ```ts
@@ -131,9 +133,10 @@ export const layer = <const H extends HerdRouter.Herds>(
   }))
 
 /**
- * `layer` with what the environment says: `GOFHERD_HOST`, `GOFHERD_PORT`, `GOFHERD_TOKEN`, `GOFHERD_READ_ONLY` (`true` or
- * `false`) and `GOFHERD_ALLOWED_HOSTS` (separated by commas), each in place of the option of that name. What makes no sense,
- * such as an empty token, fails with a `ConfigError`.
+ * `layer` with what the environment says: `GOFHERD_HOST`, `GOFHERD_PORT`, `GOFHERD_TOKEN`,
+ * `GOFHERD_READ_ONLY` (`true` or `false`) and `GOFHERD_ALLOWED_HOSTS` (separated by commas), each
+ * in place of the option of that name. What makes no sense, such as an empty token, fails with a
+ * `ConfigError`.
  *
  * @example
  * ```ts
@@ -240,15 +243,18 @@ const originOf = (address: HttpServer.Address): string => {
 // ------------------------------------------------------------------------------------------------------ servers
 
 /**
- * A Node HTTP server for an application of your own, in place of `createServer` of `node:http`: it gives slow and idle clients
- * little to hold on to, and its `close` ends as soon as the responses in flight have ended, for which it waits up to 5 s.
+ * A Node HTTP server for an application of your own, in place of `createServer` of `node:http`: it
+ * gives slow and idle clients little to hold on to, and its `close` ends as soon as the responses
+ * in flight have ended, for which it waits up to 5 s.
  *
- * - Node's own `close` waits for every connection, also for one that a browser opened in advance and sends nothing on.
+ * - Node's own `close` waits for every connection, also for one that a browser opened in advance
+ *   and sends nothing on.
  * - Headers have 10 s to arrive and requests 30 s; headers may have 8 KiB.
- * - There are at most 256 connections at once; who comes then takes the place of the one that has been idle longest. The
- *   hundredth answer on a connection tells the client to close it.
+ * - There are at most 256 connections at once; who comes then takes the place of the one that has
+ *   been idle longest. The hundredth answer on a connection tells the client to close it.
  * - A connection that was upgraded counts as idle.
- * - Without an application to answer, before it is there and when it has gone, requests are answered with 503.
+ * - Without an application to answer, before it is there and when it has gone, requests are
+ *   answered with 503.
  *
  * @example
  * ```ts

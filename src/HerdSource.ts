@@ -1,21 +1,27 @@
 /**
- * Where the units of a durable herd are kept: the seam between `DurableHerd` and a database or a queueing engine. A user chooses a source
- * (`layerMemory`, `HerdSourceSqlite`) and has nothing more to do with it; whoever writes one implements `HerdSource`.
+ * Where the units of a durable herd are kept: the seam between `DurableHerd` and a database or a
+ * queueing engine. A user chooses a source (`layerMemory`, `HerdSourceSqlite`) and has nothing more
+ * to do with it; whoever writes one implements `HerdSource`.
  *
  * Of every source is asked:
  *
- * - A unit that was offered is kept, whatever ends, until it is acknowledged, or buried and then redriven or discarded.
+ * - A unit that was offered is kept, whatever ends, until it is acknowledged, or buried and then
+ *   redriven or discarded.
  * - An `id` is accepted once in its herd, for as long as the source remembers it.
- * - A claim is one owner's, for the time of its lease, and counts an attempt at once, so that a unit which ends its process is found
- *   out. Settling and renewing are for the claim that was given: not for one whose lease ran out and whose unit is another's, or
- *   claimed again. That is `lost`, and says so.
- * - A lease is for other processes. While its owner is open, a claim is never recovered by that owner, nor by
- *   others that were opened of the same source: the process may have been too busy to renew it. An owner may
- *   renew and settle a claim whose lease has run out, as long as no other process has recovered the unit.
- * - A claim that ends without being settled, since its owner has died or its lease has run out, is a crash: its unit is ready again, at its
- *   old place, or buried once it has crashed `maxCrashes` times.
- * - Ready units are claimed by priority, the higher first, and within a priority first in, first out. One that is released goes back to its place,
- *   and its attempt is not counted; one that was delayed, retried or redriven is last.
+ * - A claim is one owner's, for the time of its lease, and counts an attempt at once, so that a
+ *   unit which ends its process is found out. Settling and renewing are for the claim that was
+ *   given: not for one whose lease ran out and whose unit is another's, or claimed again. That is
+ *   `lost`, and says so.
+ * - A lease is for other processes. While its owner is open, a claim is never recovered by that
+ *   owner, nor by others that were opened of the same source: the process may have been too busy to
+ *   renew it. An owner may renew and settle a claim whose lease has run out, as long as no other
+ *   process has recovered the unit.
+ * - A claim that ends without being settled, since its owner has died or its lease has run out, is
+ *   a crash: its unit is ready again, at its old place, or buried once it has crashed `maxCrashes`
+ *   times.
+ * - Ready units are claimed by priority, the higher first, and within a priority first in, first
+ *   out. One that is released goes back to its place, and its attempt is not counted; one that was
+ *   delayed, retried or redriven is last.
  *
  * Not part of the barrel: `import * as HerdSource from "gofherd/HerdSource"`.
  *
@@ -74,7 +80,10 @@ export interface Claim {
   /** JSON, as it was offered. */
   readonly body: string
   readonly priority: number
-  /** 1 for the first attempt. Attempts that ended with their process count, those that were released don't. */
+  /**
+   * 1 for the first attempt. Attempts that ended with their process count, those that were released
+   * don't.
+   */
   readonly attempt: number
   /** When the first of its attempts failed, in epoch milliseconds. */
   readonly firstFailureAt: number | undefined
@@ -101,7 +110,9 @@ export type Settlement =
   }
   /** It failed for good: it is a dead letter from now on. */
   | { readonly _tag: "Bury"; readonly claim: Claim; readonly cause: string }
-  /** It was not begun, or interrupted: it goes back to its place, and its attempt does not count. */
+  /**
+   * It was not begun, or interrupted: it goes back to its place, and its attempt does not count.
+   */
   | { readonly _tag: "Release"; readonly claim: Claim }
 
 /**
@@ -132,7 +143,10 @@ export interface Depth {
   readonly held: number
   /** Dead letters. */
   readonly dead: number
-  /** Since when the unit is ready that has been for longest, in epoch milliseconds; `undefined` without one. */
+  /**
+   * Since when the unit is ready that has been for longest, in epoch milliseconds; `undefined`
+   * without one.
+   */
   readonly oldestAt: number | undefined
 }
 
@@ -181,8 +195,8 @@ export interface ListOptions {
   /** How many to pass over; an integer from 0, default 0. */
   readonly offset?: number | undefined
   /**
-   * The longest body that is read, in UTF-16 code units; an integer from 0. A longer body is cut, never within a
-   * character, and its letter has `cut: true`. Default: bodies are read whole.
+   * The longest body that is read, in UTF-16 code units; an integer from 0. A longer body is cut,
+   * never within a character, and its letter has `cut: true`. Default: bodies are read whole.
    */
   readonly maxBody?: number | undefined
 }
@@ -195,11 +209,14 @@ export interface ListOptions {
  */
 export interface DeadLetters {
   /**
-   * The last buried first. A source cuts bodies to `maxBody` where they are kept: a thousand large ones are not read.
-   * Letters that are redriven or discarded meanwhile may be missing.
+   * The last buried first. A source cuts bodies to `maxBody` where they are kept: a thousand large
+   * ones are not read. Letters that are redriven or discarded meanwhile may be missing.
    */
   list(options?: ListOptions): Effect.Effect<ReadonlyArray<DeadLetter>, SourceError>
-  /** Makes them ready again, as if they had just been offered. How many it were: ids that are no dead letter's are passed over. */
+  /**
+   * Makes them ready again, as if they had just been offered. How many it were: ids that are no
+   * dead letter's are passed over.
+   */
   redrive(ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError>
   /** Removes them for good. How many it were. */
   discard(ids: ReadonlyArray<string> | "all"): Effect.Effect<number, SourceError>
@@ -247,7 +264,8 @@ export interface Changes {
 }
 
 /**
- * The units of one herd, for one process. No Effect of it may be left half done by an interruption: what it claims, its caller gets.
+ * The units of one herd, for one process. No Effect of it may be left half done by an interruption:
+ * what it claims, its caller gets.
  *
  * @since 0.1.0
  * @category models
@@ -258,9 +276,10 @@ export interface Queue extends Stored {
   /** Claims units that are ready, up to so many, at least one. Does not wait: there may be none. */
   claim(max: number): Effect.Effect<ReadonlyArray<Claim>, SourceError>
   /**
-   * Settles units of this owner, each by its own claim, and claims up to `claim` others with it, in one step where that saves one.
-   * If it fails it is done again, so that settling twice in the same way is no loss. A request that fails again is split, to find
-   * out which settlement the source refuses. That unit waits, with its lease renewed, and no other unit waits for it.
+   * Settles units of this owner, each by its own claim, and claims up to `claim` others with it, in
+   * one step where that saves one. If it fails it is done again, so that settling twice in the same
+   * way is no loss. A request that fails again is split, to find out which settlement the source
+   * refuses. That unit waits, with its lease renewed, and no other unit waits for it.
    */
   settle(settlements: ReadonlyArray<Settlement>, claim: number): Effect.Effect<Settled, SourceError>
   /** Extends the leases, and tells of those that are lost. */
@@ -268,16 +287,21 @@ export interface Queue extends Stored {
   /** Waits until there may be something to claim, be it that a lease has run out. */
   readonly arrival: Effect.Effect<void, SourceError>
   /**
-   * Whether nothing is ready, delayed or held, of all processes. It should cost the same with any number of units, since a herd asks ten times a
-   * second while somebody waits for that. Without it the herd asks for `depth`.
+   * Whether nothing is ready, delayed or held, of all processes. It should cost the same with any
+   * number of units, since a herd asks ten times a second while somebody waits for that. Without it
+   * the herd asks for `depth`.
    */
   readonly idle?: Effect.Effect<boolean, SourceError> | undefined
-  /** Where a source has it, a herd waits for changes instead of asking again and again. Default: none. */
+  /**
+   * Where a source has it, a herd waits for changes instead of asking again and again. Default:
+   * none.
+   */
   readonly changes?: Changes | undefined
   /**
-   * The largest body that it can keep, in bytes of JSON as UTF-8. A herd refuses larger ones with `InvalidUnit`. Default: no bound.
-   * An offer has about 4 MB of bodies at most, unless it is a single unit. A herd claims 64 units at
-   * first, then as many as have about 4 MB of bodies by the answer before.
+   * The largest body that it can keep, in bytes of JSON as UTF-8. A herd refuses larger ones with
+   * `InvalidUnit`. Default: no bound. An offer has about 4 MB of bodies at most, unless it is a
+   * single unit. A herd claims 64 units at first, then as many as have about 4 MB of bodies by the
+   * answer before.
    */
   readonly maxBodyBytes?: number | undefined
   /**
@@ -297,8 +321,9 @@ export interface Queue extends Stored {
    */
   readonly refusal?: ((unit: NewUnit) => UnitRefusal | undefined) | undefined
   /**
-   * How many settlings and claims may be under way at once, an integer from 1, the default. With more, a source that is far away hears of
-   * some units while gophers work on others; each time it is told of fewer.
+   * How many settlings and claims may be under way at once, an integer from 1, the default. With
+   * more, a source that is far away hears of some units while gophers work on others; each time it
+   * is told of fewer.
    */
   readonly concurrency?: number | undefined
 }
@@ -324,8 +349,9 @@ export interface OpenOptions {
  */
 export class HerdSource extends Context.Tag("gofherd/HerdSource")<HerdSource, {
   /**
-   * Opens the units of the herd of that name, as one owner. When the scope closes it releases what this owner holds. What dead owners held is ready
-   * at once where the source can tell that they are dead, otherwise when their leases have run out.
+   * Opens the units of the herd of that name, as one owner. When the scope closes it releases what
+   * this owner holds. What dead owners held is ready at once where the source can tell that they
+   * are dead, otherwise when their leases have run out.
    */
   open(herd: string, options: OpenOptions): Effect.Effect<Queue, SourceError, Scope.Scope>
 }>() {}
@@ -338,8 +364,8 @@ export class HerdSource extends Context.Tag("gofherd/HerdSource")<HerdSource, {
  */
 export interface MemoryOptions {
   /**
-   * How long the id of a unit that is done is remembered. Default 1 hour; may be infinite. A finite one above 100 years counts as
-   * 100 years.
+   * How long the id of a unit that is done is remembered. Default 1 hour; may be infinite. A finite
+   * one above 100 years counts as 100 years.
    */
   readonly retention?: Duration.DurationInput | undefined
 }

@@ -1,13 +1,15 @@
 /**
- * The metrics that a durable herd has beside those of every herd, each with the label `herd`. What its source has is looked at every
- * five seconds; each process that has the herd tells of it, so of several take the largest: `max by (herd, state) (gofherd_source_units)`.
+ * The metrics that a durable herd has beside those of every herd, each with the label `herd`. What
+ * its source has is looked at every five seconds; each process that has the herd tells of it, so of
+ * several take the largest: `max by (herd, state) (gofherd_source_units)`.
  *
  * @since 0.1.0
  */
 import * as Metric from "effect/Metric"
 
 /**
- * Units that were not the herd's any more when it had done with them, or before: their leases had run out, and they run again.
+ * Units that were not the herd's any more when it had done with them, or before: their leases had
+ * run out, and they run again.
  *
  * @since 0.1.0
  * @category metrics
@@ -29,7 +31,8 @@ export const sourceErrors: Metric.Metric.Counter<number> = Metric.counter("gofhe
 })
 
 /**
- * Units that the source has, of all processes, with the label `state`: `ready`, `delayed`, `held` or `dead`.
+ * Units that the source has, of all processes, with the label `state`: `ready`, `delayed`, `held`
+ * or `dead`.
  *
  * @since 0.1.0
  * @category metrics

@@ -9,8 +9,8 @@ import type * as Exit from "effect/Exit"
 import type * as Work from "./Work.ts"
 
 /**
- * The final result of one unit. Every unit that a herd accepts settles in exactly one outcome. Plain data: JSON, a log line
- * and a spread have all of these fields.
+ * The final result of one unit. Every unit that a herd accepts settles in exactly one outcome.
+ * Plain data: JSON, a log line and a spread have all of these fields.
  *
  * @example
  * ```ts
@@ -33,13 +33,16 @@ export interface Outcome<out In, out Out, out E = never> {
   readonly work: Work.Work<In>
   /** What the last attempt ended with. */
   readonly exit: Exit.Exit<Out, E>
-  /** `success`, `failure` (it failed or died), or `interrupted` (cancelled, or the scope closed first). */
+  /**
+   * `success`, `failure` (it failed or died), or `interrupted` (cancelled, or the scope closed
+   * first).
+   */
   readonly status: Outcome.Status
   /** How many attempts were made; 0 if the unit never started. */
   readonly attempts: number
   /**
-   * Time inside `process`, all attempts together, to the microsecond. By the machine's monotonic clock and not by the `Clock`
-   * service.
+   * Time inside `process`, all attempts together, to the microsecond. By the machine's monotonic
+   * clock and not by the `Clock` service.
    */
   readonly duration: Duration.Duration
 }

@@ -5,7 +5,8 @@
  */
 
 /**
- * One attempt at one unit of work. Every attempt gets a value of its own, so it may be kept or passed on.
+ * One attempt at one unit of work. Every attempt gets a value of its own, so it may be kept or
+ * passed on.
  *
  * @example
  * ```ts
@@ -21,11 +22,17 @@
  * @category models
  */
 export interface Work<out In> {
-  /** What its sender called it; without a name, a running number given at its first attempt: `"1"`, `"2"`, … */
+  /**
+   * What its sender called it; without a name, a running number given at its first attempt: `"1"`,
+   * `"2"`, …
+   */
   readonly id: string
   /** What its sender sent. */
   readonly body: In
-  /** 1 for the first attempt, 2 for the first retry. An attempt that a shrink interrupted is not counted. */
+  /**
+   * 1 for the first attempt, 2 for the first retry. An attempt that a shrink interrupted is not
+   * counted.
+   */
   readonly attempt: number
   /** As its sender set it; default 0. Higher starts first. */
   readonly priority: number

@@ -6,7 +6,8 @@
 export * as Gopher from "./Gopher.ts"
 
 /**
- * Run work with bounded concurrency, and change that bound while it runs: how many fibers process a queue.
+ * Run work with bounded concurrency, and change that bound while it runs: how many fibers process a
+ * queue.
  *
  * @since 0.1.0
  */

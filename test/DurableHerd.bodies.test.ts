@@ -1,5 +1,6 @@
 /**
- * Bodies that JSON does not give back: they are refused as they are offered, and are no dead letters later.
+ * Bodies that JSON does not give back: they are refused as they are offered, and are no dead
+ * letters later.
  */
 import { assert, it } from "@effect/vitest"
 import { Data, DateTime, Duration, Effect, Option, ParseResult, Redacted, Schema } from "effect"

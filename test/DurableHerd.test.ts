@@ -1,6 +1,6 @@
 /**
- * What a durable herd does whatever its source: options, offers, a source in trouble. What it promises on every source is in
- * utils/durableContract.ts.
+ * What a durable herd does whatever its source: options, offers, a source in trouble. What it
+ * promises on every source is in utils/durableContract.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {

@@ -6,7 +6,10 @@ import { scoped, turns } from "./utils/stage.ts"
 
 type Self = Context.Tag.Service<Gopher.Gopher>
 
-/** Gophers with a numbered resource; `lives` are those that have it now, and what happened to them is in `events`. */
+/**
+ * Gophers with a numbered resource; `lives` are those that have it now, and what happened to them
+ * is in `events`.
+ */
 const makeGophers = () => {
   const events: Array<string> = []
   const lives = new Map<number, Self>()

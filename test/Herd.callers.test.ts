@@ -1,5 +1,6 @@
 /**
- * What a unit of `run` inherits of its caller: as through `Effect.withPermits`, its logs and spans are its caller's.
+ * What a unit of `run` inherits of its caller: as through `Effect.withPermits`, its logs and spans
+ * are its caller's.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, FiberRef, HashMap, List, Logger, LogLevel, Option, Schedule, Tracer } from "effect"

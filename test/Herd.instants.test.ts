@@ -1,6 +1,7 @@
 /**
- * A gopher's fiber may be suspended between any two of its steps, also after it has taken a unit and before it has begun it.
- * Here something happens at each of these instants, one after the other.
+ * A gopher's fiber may be suspended between any two of its steps, also after it has taken a unit
+ * and before it has begun it. Here something happens at each of these instants, one after the
+ * other.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scheduler, Scope, Stream } from "effect"
@@ -31,7 +32,10 @@ class Instant implements Scheduler.Scheduler {
   }
 }
 
-/** Runs the test once for each step that a gopher may be suspended at; `at` takes what is to be done then. */
+/**
+ * Runs the test once for each step that a gopher may be suspended at; `at` takes what is to be done
+ * then.
+ */
 const atEveryInstant = (
   name: string,
   test: (options: {

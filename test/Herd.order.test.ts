@@ -102,7 +102,8 @@ describe("starts are first in, first out within a priority (G15)", () => {
         assert.deepStrictEqual([first.indexOf(false), first.length], [MANY, MANY + MANY / 3])
         const again = started.slice(MANY)
         assert.deepStrictEqual(again.toSorted((self, that) => self - that), upTo(MANY).filter((n) => n % 3 === 0))
-        // Effect may suspend a gopher while it asks the Schedule, so that a unit that failed later enters before.
+        // Effect may suspend a gopher while it asks the Schedule, so that a unit that failed later
+        // enters before.
         if (size === 1) same(again, upTo(MANY).filter((n) => n % 3 === 0), "retries")
       })))
 

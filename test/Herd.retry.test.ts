@@ -29,7 +29,9 @@ class Flaky extends Error {
   }
 }
 
-/** An effect that fails `failures` times, and the times, in milliseconds, at which it was attempted. */
+/**
+ * An effect that fails `failures` times, and the times, in milliseconds, at which it was attempted.
+ */
 const flaky = (failures: number) => {
   const times: Array<number> = []
   return {

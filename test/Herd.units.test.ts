@@ -323,7 +323,10 @@ describe("event loop (G13)", () => {
       assert.isAtMost(Math.max(...chunks), 20)
     }))
 
-  /** The most that happens between two turns of the event loop while 30,000 units go through, by a clock that it moves on. */
+  /**
+   * The most that happens between two turns of the event loop while 30,000 units go through, by a
+   * clock that it moves on.
+   */
   const mostPerTurn = (capacity: number, size: number) =>
     Effect.gen(function*() {
       let now = performance.now()
@@ -364,7 +367,8 @@ describe("event loop (G13)", () => {
   for (const [capacity, size] of [[1024, 4], [1_000_000, 4], [1_000_000, 0]] as const) {
     it.scopedLive(`is handed over after 8 ms of synchronous units or of entering them, with capacity ${capacity} and size ${size}`, () =>
       Effect.gen(function*() {
-        // 8 ms are 800, and a batch of 1024 may be entered beyond them; without slices it is tens of thousands.
+        // 8 ms are 800, and a batch of 1024 may be entered beyond them; without slices it is tens
+        // of thousands.
         assert.isAtMost(yield* mostPerTurn(capacity, size), 800 + 1024 + 100)
       }))
   }

@@ -1,5 +1,6 @@
 /**
- * What the routes tell of a durable herd, and change: its source's figures, its fleet size, its dead letters.
+ * What the routes tell of a durable herd, and change: its source's figures, its fleet size, its
+ * dead letters.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, LogLevel, Schema, Scope, Stream, TestClock } from "effect"

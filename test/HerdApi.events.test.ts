@@ -119,7 +119,9 @@ describe("GET /herds/:name/events", () => {
       assert.isBelow(Duration.toMillis(duration), 1_000)
     }))
 
-  /** A herd on a server with places for so many streams: where, and what closes them, and the herd. */
+  /**
+   * A herd on a server with places for so many streams: where, and what closes them, and the herd.
+   */
   const withPlaces = (maxEventStreams: number) =>
     Effect.gen(function*() {
       const herd = yield* Herd.make({ process: (n: number) => Effect.succeed(n), name: "crowded" })

@@ -1,5 +1,6 @@
 /**
- * What any client sees of the first herd, the metrics, and paths without a route, on real sockets; each answer is one that the contract's document describes.
+ * What any client sees of the first herd, the metrics, and paths without a route, on real sockets;
+ * each answer is one that the contract's document describes.
  */
 import { FetchHttpClient, HttpApiClient } from "@effect/platform"
 import { assert, describe } from "@effect/vitest"

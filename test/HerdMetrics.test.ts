@@ -206,7 +206,8 @@ describe("HerdMetrics", () => {
       assert.deepStrictEqual([attempts.count, waits.count], [4, 4])
       assert.isAtLeast(attempts.min, 0.025)
       assert.isBelow(attempts.sum, 2)
-      // The second of the two waited for the first one's attempt, and each retry for the other unit.
+      // The second of the two waited for the first one's attempt, and each retry for the other
+      // unit.
       assert.isAtLeast(waits.sum, 0.08)
       assert.isBelow(waits.sum, 2)
     }))

@@ -226,7 +226,10 @@ describe("the rate", () => {
     closed: false,
     drained: false
   }
-  /** What a meter says after each of these: at what second, how many were done since the start, and what else changed. */
+  /**
+   * What a meter says after each of these: at what second, how many were done since the start, and
+   * what else changed.
+   */
   const measure = (
     steps: ReadonlyArray<readonly [second: number, done: number, change?: Partial<Herd.HerdState>]>,
     total?: number
@@ -817,7 +820,10 @@ describe("options", () => {
 
 // ------------------------------------------------------------------------------------------------------ a real one
 
-/** The `script` of util-linux gives a program a terminal; that of other systems takes other arguments. */
+/**
+ * The `script` of util-linux gives a program a terminal; that of other systems takes other
+ * arguments.
+ */
 describe.skipIf(process.platform !== "linux" || find("script") === undefined)("in a pseudo-terminal", () => {
   const root = new URL("..", import.meta.url).pathname
 

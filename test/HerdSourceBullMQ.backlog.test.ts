@@ -68,7 +68,8 @@ if (hasPostgres) {
         Effect.gen(function*() {
           const query = yield* connected
           yield* query("ALTER TABLE job SET (autovacuum_enabled = off)")
-          // What the planner knows of the table: nothing; that it is almost empty, which is not so; how it is.
+          // What the planner knows of the table: nothing; that it is almost empty, which is not so;
+          // how it is.
           const states = ["waiting", "delayed", "active", "completed", "failed"]
           for (const analyzed of ["never", "before", "after"]) {
             yield* query("TRUNCATE job CASCADE")

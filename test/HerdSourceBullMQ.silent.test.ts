@@ -6,7 +6,10 @@ import { once } from "node:events"
 import { connect, createServer, type Socket } from "node:net"
 import { minute, Place, places, unit } from "./utils/bullmq.ts"
 
-/** Stands between a herd and its server. Passes on that many answers, then accepts connections and is silent. */
+/**
+ * Stands between a herd and its server. Passes on that many answers, then accepts connections and
+ * is silent.
+ */
 const muted = (port: number, answers: number) =>
   Effect.acquireRelease(
     Effect.promise(async () => {

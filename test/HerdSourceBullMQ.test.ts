@@ -767,7 +767,10 @@ const bouncer = (url: string, how: "drops" | "refuses") =>
     return typeof address === "object" && address !== null ? address.port : 0
   }))
 
-/** While it hears, and does not answer; its processes, of which PostgreSQL has one for each connection. */
+/**
+ * While it hears, and does not answer; its processes, of which PostgreSQL has one for each
+ * connection.
+ */
 const halted = <A, E, R>(server: Server, effect: Effect.Effect<A, E, R>) =>
   Effect.acquireUseRelease(
     server.signal("SIGSTOP"),

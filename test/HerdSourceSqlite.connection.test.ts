@@ -52,7 +52,8 @@ for (const [driver, { client, skipped }] of Object.entries(drivers)) {
           const spy = yield* spyOn(sql)
           yield* setLevel(sql, own)
           const ids = Array.from({ length: 40 }, (_, n) => `unit ${n}`)
-          // In different turns of the event loop, as by requests, while units are claimed and settled.
+          // In different turns of the event loop, as by requests, while units are claimed and
+          // settled.
           const offering = yield* Effect.fork(Effect.forEach(
             ids,
             (id, n) =>

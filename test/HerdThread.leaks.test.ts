@@ -1,5 +1,6 @@
 /**
- * What is left of 500 threads that a herd has started and stopped, and in a thread of the units that it has had: nothing.
+ * What is left of 500 threads that a herd has started and stopped, and in a thread of the units
+ * that it has had: nothing.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Logger, LogLevel } from "effect"

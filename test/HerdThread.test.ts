@@ -810,7 +810,8 @@ describe("a thread that crashes", () => {
         attempts.push(...(yield* Effect.all(looks, { concurrency: 2 })))
       }
       for (const attempt of attempts) {
-        // The thread that throws may have begun one, which is blamed for that: it can't be known better.
+        // The thread that throws may have begun one, which is blamed for that: it can't be known
+        // better.
         if (Either.isLeft(attempt as Either.Either<unknown, unknown>)) continue
         assert.strictEqual(Reflect.get((attempt as Either.Right<never, object>).right, "attempt"), 1)
       }

@@ -1,5 +1,6 @@
 /**
- * How options and what users' functions return are looked at: whatever they are, and whatever they do when they are looked at.
+ * How options and what users' functions return are looked at: whatever they are, and whatever they
+ * do when they are looked at.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit } from "effect"

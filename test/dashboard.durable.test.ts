@@ -99,7 +99,10 @@ type Options = Parameters<typeof serve>[1] & {
   readonly browser?: BrowserContextOptions
 }
 
-/** A durable herd that is served, and its dashboard in a page that has nothing to complain of at the end. */
+/**
+ * A durable herd that is served, and its dashboard in a page that has nothing to complain of at the
+ * end.
+ */
 const open = ({ browser, fleet, ...options }: Options = {}) =>
   Effect.gen(function*() {
     const source = makeSource(fleet === undefined ? {} : { fleet })

@@ -210,7 +210,10 @@ class Letters extends Context.Tag("letters/<img src=x onerror=alert(1)>")<Letter
 class Chromium extends Context.Tag("test/dashboard/Chromium")<Chromium, Browser>() {}
 const ChromiumLive = Layer.scoped(Chromium, launch())
 
-/** A herd under control, served, and the dashboard in a page that has nothing to complain of at the end. */
+/**
+ * A herd under control, served, and the dashboard in a page that has nothing to complain of at the
+ * end.
+ */
 const open = (options: {
   readonly routes?: Omit<HerdRouter.Options<HerdRouter.Herds>, "herds">
   readonly browser?: BrowserContextOptions

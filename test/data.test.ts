@@ -1,5 +1,6 @@
 /**
- * G18: what users get is plain data to look at. A spread, JSON and a log line have all that is public, and nothing else.
+ * G18: what users get is plain data to look at. A spread, JSON and a log line have all that is
+ * public, and nothing else.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Duration, Effect, Exit, Fiber, Layer, Logger, Option, Schedule, Schema, Stream } from "effect"
@@ -75,7 +76,9 @@ class Numbers extends Effect.Service<Numbers>()("test/Numbers", {
   scoped: Effect.map(Herd.make({ process: show, size: 2 }), (herd) => ({ ...herd, extra: 1 }))
 }) {}
 
-/** Dead letters and a fleet as a source may have made them: classes whose methods need their `this`. */
+/**
+ * Dead letters and a fleet as a source may have made them: classes whose methods need their `this`.
+ */
 class Letters implements HerdSource.DeadLetters {
   readonly letters: HerdSource.DeadLetters
   constructor(letters: HerdSource.DeadLetters) {

@@ -1,6 +1,6 @@
 /**
- * What is in deploy/, as far as it can be tried without Docker and Grafana. That the dashboard's and the alerts' expressions
- * have data is in prometheus.test.ts.
+ * What is in deploy/, as far as it can be tried without Docker and Grafana. That the dashboard's
+ * and the alerts' expressions have data is in prometheus.test.ts.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer } from "effect"
@@ -60,7 +60,10 @@ const rules: ReadonlyArray<{
   readonly annotations: Readonly<Record<string, string>>
 }> = parse(read("prometheus/rules.yml")).groups.flatMap((group: { readonly rules: unknown }) => group.rules)
 
-/** The path in the repository that is found at a path in a container; `undefined` if it is not from the repository. */
+/**
+ * The path in the repository that is found at a path in a container; `undefined` if it is not from
+ * the repository.
+ */
 const mounted = (service: Service, path: string): string | undefined => {
   for (const volume of service.volumes ?? []) {
     const [from = "", to = ""] = volume.split(":")

@@ -1,5 +1,6 @@
 /**
- * What `deepStrictEqual` of the tests means (test/utils/equality.ts): with chai's own, several of these pairs would be equal.
+ * What `deepStrictEqual` of the tests means (test/utils/equality.ts): with chai's own, several of
+ * these pairs would be equal.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Chunk, Data, Duration, Effect, Either, Exit, HashMap, Option } from "effect"

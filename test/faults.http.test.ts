@@ -99,7 +99,8 @@ const serve = <Out, E>(herd: Herd.Herd<number, Out, E>) =>
 describe("a unit that blocks the event loop", () => {
   it.scopedLive("for 500 ms holds up everybody for so long, and nobody longer: requests, other units, timers", () =>
     Effect.gen(function*() {
-      // In turns of the event loop since the block has ended: on a busy machine they take longer, and are as many.
+      // In turns of the event loop since the block has ended: on a busy machine they take longer,
+      // and are as many.
       let since = 0
       const happened: Record<string, number> = {}
       const note = (what: string) => happened[what] = since

@@ -64,7 +64,8 @@ describe("the checksum example", () => {
         const next = random(seed)
         const moments = Array.from({ length: runs }, (_, i) => ({
           signal: i % 2 === 0 ? "SIGTERM" : "SIGINT",
-          // To start takes most of the time: half of the moments are counted from where there is something to be half of.
+          // To start takes most of the time: half of the moments are counted from where there is
+          // something to be half of.
           fromStart: i % 4 < 2,
           at: next() * (i % 4 < 2 ? longest : working) * 1.1,
           // A second signal does not wait for anything to be tidied up.
@@ -252,7 +253,8 @@ describe("a HerdServer that is killed", () => {
         const accepted: Array<number> = []
         const reader = yield* client.changes("numbers").pipe(
           Stream.retry(Schedule.spaced("20 millis")),
-          // To Node's fetch an answer that is broken off has ended, where it said that the connection closes.
+          // To Node's fetch an answer that is broken off has ended, where it said that the
+          // connection closes.
           Stream.repeat(Schedule.spaced("20 millis")),
           Stream.runForEach((state) => Effect.sync(() => accepted.push(state.accepted))),
           Effect.fork

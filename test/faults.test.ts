@@ -1,5 +1,6 @@
 /**
- * What goes wrong inside a process: in the user's code, in what it is given, and in the clock. docs/reliability.md has them all.
+ * What goes wrong inside a process: in the user's code, in what it is given, and in the clock.
+ * docs/reliability.md has them all.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -109,7 +110,8 @@ const hostile: Record<string, () => unknown> = {
 
 describe("a process", () => {
   for (const [name, make] of Object.entries(hostile)) {
-    // Effect's run loop asks what was thrown whether it is an interruption, and ends with what the traps throw then.
+    // Effect's run loop asks what was thrown whether it is an interruption, and ends with what the
+    // traps throw then.
     const isTrap = name.includes("Proxy")
     const ways: Record<string, () => Effect.Effect<number, unknown>> = {
       ...(isTrap ? {} : {

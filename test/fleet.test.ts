@@ -1,5 +1,6 @@
 /**
- * examples/fleet.ts on real servers: processes that are killed and added, and a bound for all of them.
+ * examples/fleet.ts on real servers: processes that are killed and added, and a bound for all of
+ * them.
  */
 import { assert, layer } from "@effect/vitest"
 import { Effect, type Scope } from "effect"

@@ -1,5 +1,6 @@
 /**
- * Wrappers that are generic over what a herd is made of. `npm run check` compiles them; here they only have to load.
+ * Wrappers that are generic over what a herd is made of. `npm run check` compiles them; here they
+ * only have to load.
  */
 import { assert, describe, it } from "@effect/vitest"
 import type { Schedule } from "effect"

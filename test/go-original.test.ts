@@ -1,5 +1,6 @@
 /**
- * What the Go original's own tests show, member by member, and its faults, shown not to happen here.
+ * What the Go original's own tests show, member by member, and its faults, shown not to happen
+ * here.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {

@@ -1,5 +1,6 @@
 /**
- * All that the package exports: each function has its table of hostile values in a suite of its own, and each schema is tried here.
+ * All that the package exports: each function has its table of hostile values in a suite of its
+ * own, and each schema is tried here.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Either, Metric, ParseResult, Predicate, Schema } from "effect"

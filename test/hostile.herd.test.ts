@@ -1,6 +1,7 @@
 /**
- * Values that nobody who reads the types would pass, given to every member of a herd, as a caller without types may. What comes of it
- * is what is documented, a typed error, or a defect that says "expected ... got ...", and the herd is unharmed.
+ * Values that nobody who reads the types would pass, given to every member of a herd, as a caller
+ * without types may. What comes of it is what is documented, a typed error, or a defect that says
+ * "expected ... got ...", and the herd is unharmed.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Chunk, Context, Deferred, Effect, Exit, Fiber, Logger, LogLevel, Scope, Stream } from "effect"

@@ -1,5 +1,6 @@
 /**
- * Hostile options of what serves, asks and shows a herd, hostile names and updates, and servers that answer rubbish.
+ * Hostile options of what serves, asks and shows a herd, hostile names and updates, and servers
+ * that answer rubbish.
  */
 import { FetchHttpClient, HttpLayerRouter, HttpServer } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"

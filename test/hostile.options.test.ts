@@ -1,6 +1,6 @@
 /**
- * Hostile options of `Herd.make` and `Herd.layer`: a defect that says "expected ... got ...", and nothing is left of the herd that
- * was not made.
+ * Hostile options of `Herd.make` and `Herd.layer`: a defect that says "expected ... got ...", and
+ * nothing is left of the herd that was not made.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Config, ConfigProvider, Context, Effect, Exit, Layer, Logger, LogLevel, Schedule, Scope } from "effect"

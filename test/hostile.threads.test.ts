@@ -1,6 +1,7 @@
 /**
- * Hostile arguments of `HerdThread.gopher` and `HerdThread.serve`: they throw "expected ... got ..."; and hostile values that are to cross
- * between threads: a result, or an error that says so, and the herd goes on.
+ * Hostile arguments of `HerdThread.gopher` and `HerdThread.serve`: they throw "expected ... got
+ * ..."; and hostile values that are to cross between threads: a result, or an error that says so,
+ * and the herd goes on.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Logger, LogLevel } from "effect"

@@ -1,6 +1,6 @@
 /**
- * Units that end in hostile ways: whatever `process` and the callbacks return, fail with, die of or throw, the unit settles, the herd
- * goes on, and what tells of it can be read.
+ * Units that end in hostile ways: whatever `process` and the callbacks return, fail with, die of or
+ * throw, the unit settles, the herd goes on, and what tells of it can be read.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Logger, Option, Schedule } from "effect"

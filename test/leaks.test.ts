@@ -1,6 +1,7 @@
 /**
- * What is left of a herd when it has ended, and of units when they have settled: nothing, however many there were. Each part runs in
- * a process of its own, so that nothing of the test runner's blurs it, with the garbage collector at hand.
+ * What is left of a herd when it has ended, and of units when they have settled: nothing, however
+ * many there were. Each part runs in a process of its own, so that nothing of the test runner's
+ * blurs it, with the garbage collector at hand.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Schema } from "effect"
@@ -20,7 +21,8 @@ const TIMEOUT = 600_000
 /** What the fixture prints of this. */
 const printed = <A>(schema: Schema.Schema<A>, program: string, what: string) =>
   Effect.scoped(Effect.gen(function*() {
-    // A large young generation: most of the time would be spent on small collections. Code that V8 drops and compiles again is noise.
+    // A large young generation: most of the time would be spent on small collections. Code that V8
+    // drops and compiles again is noise.
     const options = ["--expose-gc", "--max-semi-space-size=64", "--no-flush-bytecode"]
     const child = yield* start(process.execPath, [...options, program, what])
     const end = yield* child.ended

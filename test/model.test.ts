@@ -1,10 +1,10 @@
 /**
- * Random sequences of commands, against herds with random options. Each sequence is run by a small model too, and after each
- * command both have to agree on everything that can be seen: states, starts and their order, outcomes and where they go, who
- * waits and who doesn't, metrics.
+ * Random sequences of commands, against herds with random options. Each sequence is run by a small
+ * model too, and after each command both have to agree on everything that can be seen: states,
+ * starts and their order, outcomes and where they go, who waits and who doesn't, metrics.
  *
- * `MODEL_RUNS=100000 npx vitest run test/model.test.ts` runs more of them, `MODEL_SEED=7` others, `MODEL_SEED=random` ever new ones.
- * A failure is shrunk, and printed with what repeats it.
+ * `MODEL_RUNS=100000 npx vitest run test/model.test.ts` runs more of them, `MODEL_SEED=7` others,
+ * `MODEL_SEED=random` ever new ones. A failure is shrunk, and printed with what repeats it.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"

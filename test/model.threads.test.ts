@@ -1,5 +1,6 @@
 /**
- * The properties of `test/model.test.ts`, of herds whose gophers own a worker thread, in which their units run.
+ * The properties of `test/model.test.ts`, of herds whose gophers own a worker thread, in which
+ * their units run.
  */
 import { describe, it } from "@effect/vitest"
 import { FastCheck as fc } from "effect"

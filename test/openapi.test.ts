@@ -1,5 +1,6 @@
 /**
- * The description of the API. That it has every answer which a test sees is held by test/utils/contract.ts.
+ * The description of the API. That it has every answer which a test sees is held by
+ * test/utils/contract.ts.
  */
 import { OpenApi } from "@effect/platform"
 import { assert, describe, expect, it } from "@effect/vitest"
@@ -23,7 +24,8 @@ describe("/openapi.json", () => {
     })
   )
 
-  // Who changes the contract on purpose writes it anew: npx vitest run test/openapi.test.ts --update
+  // Who changes the contract on purpose writes it anew: npx vitest run test/openapi.test.ts
+  // --update
   it("is docs/openapi.json, but for the version, so that no word of the contract changes by accident", async () => {
     const { info: { version, ...info }, ...rest } = OpenApi.fromApi(HerdApi.HerdApi)
     const text = `${JSON.stringify({ info, ...rest }, undefined, 2)}\n`

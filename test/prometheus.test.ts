@@ -63,7 +63,10 @@ class Prometheus extends Context.Tag("test/Prometheus")<Prometheus, {
   readonly query: (expr: string, time?: number) => Effect.Effect<ReadonlyArray<Sample>, string>
 }>() {}
 
-/** About fifty units a second; each fifth takes ten times as long, each tenth needs another attempt, each 25th fails. */
+/**
+ * About fifty units a second; each fifth takes ten times as long, each tenth needs another attempt,
+ * each 25th fails.
+ */
 const HerdsLive = Layer.unwrapEffect(Effect.sync(() => {
   const happened: Happened = { success: [], retry: [], failure: [], attempts: [] }
   const steady = Herd.layer(Steady, {
@@ -115,7 +118,9 @@ const get = (url: string): Effect.Effect<unknown, string> =>
       : Effect.fail(`${status} ${text}`)
   })
 
-/** The deployed configuration, with what this machine has in the place of what the compose file has. */
+/**
+ * The deployed configuration, with what this machine has in the place of what the compose file has.
+ */
 const PrometheusLive = Layer.scoped(
   Prometheus,
   Effect.gen(function*() {
@@ -290,8 +295,9 @@ describe.skipIf(find("prometheus") === undefined)("a real Prometheus", () => {
         ])
       }))
 
-    // An alert has no data as long as it does not fire. With `bool` a comparison yields 0 or 1 where it would leave nothing,
-    // so the whole expression has data exactly if both sides of each comparison have.
+    // An alert has no data as long as it does not fire. With `bool` a comparison yields 0 or 1
+    // where it would leave nothing, so the whole expression has data exactly if both sides of each
+    // comparison have.
     it.effect("evaluates every alert rule, and has data on both sides of each comparison", () =>
       Effect.gen(function*() {
         const { get } = yield* Prometheus
@@ -365,7 +371,8 @@ describe.skipIf(find("promtool") === undefined)("promtool", () => {
     const all = FastCheck.sample(metric, { numRuns: 400, seed: 1 })
     const pairs = all.map(({ description, kind, name, tags, value }, n) => {
       const labels = tags.map(([key, value]) => MetricLabel.make(key, value))
-      // A suffix, as two families of one name, or one named as a part of another, are not what is tried here.
+      // A suffix, as two families of one name, or one named as a part of another, are not what is
+      // tried here.
       const options = description === undefined ? {} : { description }
       const full = `${name}_${n}x`
       if (kind === "counter") {

@@ -8,7 +8,10 @@ import { join } from "node:path"
 const root = new URL("..", import.meta.url).pathname
 
 describe("docs/reliability.md", () => {
-  /** The whole names of a file's tests: that of the block they are in, and their own, with … for what varies. */
+  /**
+   * The whole names of a file's tests: that of the block they are in, and their own, with … for
+   * what varies.
+   */
   const testsOf = (file: string): ReadonlyArray<string> => {
     const source = readFileSync(join(root, "test", file), "utf8")
     const text = (code: string) => code.replace(/\$\{(?:[^{}]|\{[^{}]*\})*\}/g, "…").replace(/\\(.)/g, "$1")

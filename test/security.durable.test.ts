@@ -1,5 +1,6 @@
 /**
- * From the attacker's side: nobody reads, redrives or discards dead letters, or sets a fleet size, who may not.
+ * From the attacker's side: nobody reads, redrives or discards dead letters, or sets a fleet size,
+ * who may not.
  */
 import { assert, describe, layer } from "@effect/vitest"
 import { Context, Effect, Layer, type Scope } from "effect"
@@ -10,7 +11,9 @@ import { type Answer, ask, pretend } from "./utils/http.ts"
 import { find } from "./utils/programs.ts"
 import { until } from "./utils/stage.ts"
 
-/** A durable herd with a dead letter and a fleet size of 40, and whether all of that is as it was. */
+/**
+ * A durable herd with a dead letter and a fleet size of 40, and whether all of that is as it was.
+ */
 const victim = (options: Parameters<typeof serve>[1] = {}) =>
   Effect.gen(function*() {
     const source = makeSource({ fleet: 40 })

@@ -1,5 +1,6 @@
 /**
- * From the attacker's side: nobody changes or reads what they may not, whatever they send, and the server stays up.
+ * From the attacker's side: nobody changes or reads what they may not, whatever they send, and the
+ * server stays up.
  */
 import { HttpLayerRouter, HttpServer } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
@@ -822,7 +823,10 @@ layer(target, { excludeTestServices: true, timeout: 30_000 })("a server that is 
     ({ json }) => json as { readonly succeeded: number; readonly size: number; readonly paused: boolean }
   )
 
-  /** Runs the attack; the server then answers as ever, has changed nothing, and has needed no more than so many MB more. */
+  /**
+   * Runs the attack; the server then answers as ever, has changed nothing, and has needed no more
+   * than so many MB more.
+   */
   const withstands = (
     megabytes: number,
     attack: (target: Program & { readonly idle: number }) => Effect.Effect<void, never, Target | Scope.Scope>
@@ -1029,7 +1033,10 @@ const flood = (port: number, head: string, chunk: string, times: number): Effect
 
 // ------------------------------------------------------------------------------------------------------ nonsense
 
-/** To see again what a run has found, or to look for more: `SEED=7 npx vitest run test/security.test.ts -t mutated`. */
+/**
+ * To see again what a run has found, or to look for more:
+ * `SEED=7 npx vitest run test/security.test.ts -t mutated`.
+ */
 const seed = Number(process.env["SEED"] ?? 1)
 
 /** Sizes that no valid request asks for: what is hidden in the body of another one. */
@@ -1240,8 +1247,8 @@ const makeRequest = (id: number, next: () => number): Buffer => {
 }
 
 /**
- * The bodies of the PATCH requests in these bytes that a strict reading of HTTP finds, with the token if there is one. What comes after
- * something ambiguous is none.
+ * The bodies of the PATCH requests in these bytes that a strict reading of HTTP finds, with the
+ * token if there is one. What comes after something ambiguous is none.
  */
 const patchesIn = (
   bytes: Buffer,

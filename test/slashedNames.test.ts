@@ -1,5 +1,6 @@
 /**
- * Herds with slashes in their names, behind proxies that decode the path, as nginx does with `proxy_pass` and a path.
+ * Herds with slashes in their names, behind proxies that decode the path, as nginx does with
+ * `proxy_pass` and a path.
  */
 import { FetchHttpClient, HttpLayerRouter, HttpRouter, HttpServer, HttpServerResponse } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"

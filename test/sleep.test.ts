@@ -1,5 +1,6 @@
 /**
- * Durations beyond the 2^31 - 1 milliseconds that a timer takes, on a Clock that sleeps for ever when it is given more, as Effect's does.
+ * Durations beyond the 2^31 - 1 milliseconds that a timer takes, on a Clock that sleeps for ever
+ * when it is given more, as Effect's does.
  */
 import { assert, describe, it } from "@effect/vitest"
 import {
@@ -53,7 +54,9 @@ const bounded = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
 const test = (name: string, program: Effect.Effect<void, unknown, Scope.Scope>) =>
   it.scoped(name, () => bounded(program), 20_000)
 
-/** Lets all but a millisecond of 60 days pass, and then the rest: what there is to see after each. */
+/**
+ * Lets all but a millisecond of 60 days pass, and then the rest: what there is to see after each.
+ */
 const days = <A>(look: Effect.Effect<A> | (() => A)) =>
   Effect.gen(function*() {
     const looked = Effect.isEffect(look) ? look : Effect.sync(look)

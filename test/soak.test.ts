@@ -279,7 +279,8 @@ describe("its limits", () => {
       "expected answers of at most 500 ms at the 99th percentile, got 501",
       "expected answers of at most 500 ms of the processor at the 99th percentile, got 502"
     ])
-    // On a machine that is busy with other things, only what is used of the processor says something.
+    // On a machine that is busy with other things, only what is used of the processor says
+    // something.
     assert.deepStrictEqual(checks.slow("answers", { ...times, crowd: 5, p99: 8_000 }), [])
     assert.lengthOf(checks.slow("answers", { ...times, crowd: 5, processorP99: 501 }), 1)
     // Of a few, the slowest is the percentile.

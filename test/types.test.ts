@@ -1,5 +1,6 @@
 /**
- * What the compiler infers, and what it refuses. `npm run check` runs these; here they only have to load.
+ * What the compiler infers, and what it refuses. `npm run check` runs these; here they only have to
+ * load.
  */
 import { describe, expectTypeOf, it } from "@effect/vitest"
 import type { ConfigError, Option, Scope, Stream } from "effect"

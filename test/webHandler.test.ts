@@ -1,5 +1,6 @@
 /**
- * Event streams through a web handler, whose requests tell of their end by a signal, and whose bodies may be left unread.
+ * Event streams through a web handler, whose requests tell of their end by a signal, and whose
+ * bodies may be left unread.
  */
 import { HttpApp, HttpLayerRouter, HttpServer } from "@effect/platform"
 import { assert, describe, it } from "@effect/vitest"

@@ -16,7 +16,9 @@ const pushAll = async ({ bodies, size }: Work, worker: Worker | Work["promise"])
   return sum
 }
 
-/** With an async function for its worker, by which it knows one; it is for units that are promises. */
+/**
+ * With an async function for its worker, by which it knows one; it is for units that are promises.
+ */
 export const asyncQueue: Contender = {
   name: "async.queue",
   run: (work) => pushAll(work, async (n: number) => work.promise(n))

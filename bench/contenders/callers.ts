@@ -2,8 +2,8 @@ import { Effect } from "effect"
 import type { Work } from "../work.ts"
 
 /**
- * Of those who wait for a result before they ask for the next, so many are in line while all places are taken. With a caller
- * for each unit, all at once, one would measure the memory that they take.
+ * Of those who wait for a result before they ask for the next, so many are in line while all places
+ * are taken. With a caller for each unit, all at once, one would measure the memory that they take.
  */
 const IN_LINE = 48
 

@@ -18,13 +18,19 @@ export const forEachRetry: Contender = {
   run: (work) => Effect.runPromise(sumOfEach(work, (n) => Effect.retry(work.effect(n), work.retry.schedule), work.size))
 }
 
-/** No pool at all, but as many fibers that share an index: less than this no pool of fibers can cost. */
+/**
+ * No pool at all, but as many fibers that share an index: less than this no pool of fibers can
+ * cost.
+ */
 export const bareFibers: Contender = {
   name: "bare fibers",
   run: (work) => Effect.runPromise(sumByFibers(work, work.effect, work.size))
 }
 
-/** As many fibers want its permits as there are callers elsewhere: one for each unit would all be alive at once. */
+/**
+ * As many fibers want its permits as there are callers elsewhere: one for each unit would all be
+ * alive at once.
+ */
 export const semaphore: Contender = {
   name: "Semaphore",
   run: (work) =>
@@ -46,7 +52,10 @@ export const streamMapEffect: Contender = {
     )
 }
 
-/** A queue with backpressure, and fibers that take from it for ever, until the last unit is done: without retries. */
+/**
+ * A queue with backpressure, and fibers that take from it for ever, until the last unit is done:
+ * without retries.
+ */
 export const boundedQueue: Contender = {
   name: "Queue.bounded + workers",
   run: ({ bodies, effect, size }) =>

@@ -56,7 +56,10 @@ export const herdStream: Contender = {
     )
 }
 
-/** The sum is made where the units are processed, since nothing comes out: by an `Effect.map`, which others don't pay. */
+/**
+ * The sum is made where the units are processed, since nothing comes out: by an `Effect.map`, which
+ * others don't pay.
+ */
 export const herdDiscard: Contender = {
   name: "herd, sendAll, outcomes discarded",
   run: ({ bodies, effect, retry, size }) =>

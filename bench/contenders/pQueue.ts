@@ -4,7 +4,10 @@ import type { Contender } from "../race.ts"
 import type { Work } from "../work.ts"
 import { byCallers } from "./callers.ts"
 
-/** All at once, and then `onIdle`, with the sum made by the tasks: nothing waits for a single result. */
+/**
+ * All at once, and then `onIdle`, with the sum made by the tasks: nothing waits for a single
+ * result.
+ */
 const addAll = async ({ bodies, size }: Work, unit: Work["promise"]): Promise<number> => {
   const queue = new PQueue({ concurrency: size })
   let sum = 0

@@ -1,5 +1,6 @@
 /**
- * Pools of threads, each used as its own documentation recommends: made once, and given all the units at once.
+ * Pools of threads, each used as its own documentation recommends: made once, and given all the
+ * units at once.
  */
 import { Effect, type Scope, Stream } from "effect"
 import { type Gopher, Herd } from "gofherd"
@@ -17,7 +18,10 @@ export interface Batch<Body> {
   readonly sum: number
 }
 
-/** A name in `bench/threads/units.ts`, which is also that of the function in the workers of piscina and poolifier. */
+/**
+ * A name in `bench/threads/units.ts`, which is also that of the function in the workers of piscina
+ * and poolifier.
+ */
 export type UnitName = "fib" | "sha256" | "trip"
 
 export interface Threads<Body> extends Contender<Batch<Body>> {

@@ -1,6 +1,6 @@
 /**
- * Who works on units that are kept: each fills a place with them, and works them off, in as many processes as are asked for. A unit
- * does nothing.
+ * Who works on units that are kept: each fills a place with them, and works them off, in as many
+ * processes as are asked for. A unit does nothing.
  */
 import * as PersistedQueue from "@effect/experimental/PersistedQueue"
 import type { SqlClient } from "@effect/sql"
@@ -24,7 +24,10 @@ export interface Contender {
   readonly peer?: string
   /** Gets fewer units, since more would take it too long. */
   readonly slow?: boolean
-  /** Keeps the event loop to itself until it has done them all, so that they can't be counted in between. */
+  /**
+   * Keeps the event loop to itself until it has done them all, so that they can't be counted in
+   * between.
+   */
   readonly blocking?: boolean
   /** Can several processes work on it? */
   readonly shared: boolean

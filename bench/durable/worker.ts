@@ -1,6 +1,6 @@
 /**
- * A process that works: worker.ts CONTENDER LOCATION QUEUE SIZE. It says when it is ready, begins when it is told to, and says how many units
- * it has done, and how much processor time that took.
+ * A process that works: worker.ts CONTENDER LOCATION QUEUE SIZE. It says when it is ready, begins
+ * when it is told to, and says how many units it has done, and how much processor time that took.
  */
 import { Effect } from "effect"
 import { contenders } from "./contenders.ts"

@@ -1,4 +1,7 @@
-/** Asks over and over, one at a time, and sends its parent the milliseconds of each answer: `answersClient.ts <url> <ms>`. */
+/**
+ * Asks over and over, one at a time, and sends its parent the milliseconds of each answer:
+ * `answersClient.ts <url> <ms>`.
+ */
 import { Agent, get } from "node:http"
 
 const [url = "", millis = ""] = process.argv.slice(2)

@@ -2,8 +2,8 @@ import { fork } from "node:child_process"
 import { once } from "node:events"
 
 /**
- * Runs a file in a process of its own, with the options of this one, until it has sent its numbers or has ended without. It
- * does not outlive this call, nor this process.
+ * Runs a file in a process of its own, with the options of this one, until it has sent its numbers
+ * or has ended without. It does not outlive this call, nor this process.
  */
 export const numbersOf = async (file: URL, ...args: ReadonlyArray<string>): Promise<ReadonlyArray<number>> => {
   const child = fork(file, args)

@@ -12,7 +12,9 @@ import { check } from "./units.ts"
 const repetitionsOf = ({ quick }: Options) => quick ? 1 : 3
 const unitsOf = ({ quick }: Options) => quick ? 50_000 : 500_000
 
-/** One that lets nothing through until it is done gets a fifth of the units: more only take longer. */
+/**
+ * One that lets nothing through until it is done gets a fifth of the units: more only take longer.
+ */
 const contenders: ReadonlyArray<{ readonly name: string; readonly contender: Contender; readonly share: number }> = [
   { name: "herd.sendAll", contender: herdSendAll, share: 1 },
   { name: "herd.send", contender: herdSend, share: 1 },
@@ -21,8 +23,9 @@ const contenders: ReadonlyArray<{ readonly name: string; readonly contender: Con
 ]
 
 /**
- * The longest time, in milliseconds, for which the event loop came to no timer. A chain of timers or immediates would say
- * the same, but would be work of its own for the event loop; this one is kept by Node, outside of JavaScript.
+ * The longest time, in milliseconds, for which the event loop came to no timer. A chain of timers
+ * or immediates would say the same, but would be work of its own for the event loop; this one is
+ * kept by Node, outside of JavaScript.
  */
 const longestBlock = async (action: () => Promise<void>): Promise<number> => {
   const delay = monitorEventLoopDelay({ resolution: 1 })

@@ -12,7 +12,9 @@ interface Load {
   readonly process: typeof synchronous
   readonly units: number
   readonly size: number
-  /** How many times in a round: so that the small ones are measured for as long as the large ones. */
+  /**
+   * How many times in a round: so that the small ones are measured for as long as the large ones.
+   */
   readonly times: number
 }
 
@@ -47,7 +49,10 @@ const round = async (loads: ReadonlyArray<Load>): Promise<ReadonlyArray<Cost>> =
   return Array.from(costs.values(), medianOf)
 }
 
-/** The ratio is that of one round, in which the machine was the same for all: its median over the rounds. */
+/**
+ * The ratio is that of one round, in which the machine was the same for all: its median over the
+ * rounds.
+ */
 const measured = async (
   loads: ReadonlyArray<Load>,
   options: Options,
@@ -75,7 +80,9 @@ const SIZE = 16
 /** Units of each count in a round, save where one run has more. */
 const enoughOf = ({ quick }: Options) => quick ? 200_000 : 1_000_000
 
-/** Does a unit cost more where there are more of them? Bodies are made one by one, as they are sent. */
+/**
+ * Does a unit cost more where there are more of them? Bodies are made one by one, as they are sent.
+ */
 export const growthByUnits: Suite = {
   name: "growthByUnits",
   title: () => `cost of a synchronous unit, by their number, size ${SIZE}`,

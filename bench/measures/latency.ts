@@ -15,7 +15,10 @@ const WARM_UP = 2
 /** Takes samples: the microseconds of each. */
 export type Contender = (samples: number) => Promise<ReadonlyArray<number>>
 
-/** Effects are timed on a fiber and promises in an async function, each as those who use them would wait for them. */
+/**
+ * Effects are timed on a fiber and promises in an async function, each as those who use them would
+ * wait for them.
+ */
 export const ofEffect = (unit: (n: number) => Effect.Effect<number, unknown>): Contender => (samples) =>
   Effect.runPromise(Effect.gen(function*() {
     const micros = new Array<number>()

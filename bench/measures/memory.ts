@@ -14,8 +14,9 @@ const unitsOf = (options: Options) => UNITS * tenth(options)
 const gophersOf = (options: Options) => GOPHERS * tenth(options)
 
 /**
- * Bytes of the heap, and beside it, that are there and were not before. Each time in a process of its own: in one that others
- * have used, what they have left behind and the code that is compiled meanwhile is as much as a small case.
+ * Bytes of the heap, and beside it, that are there and were not before. Each time in a process of
+ * its own: in one that others have used, what they have left behind and the code that is compiled
+ * meanwhile is as much as a small case.
  */
 export const memory: Suite = {
   name: "memory",

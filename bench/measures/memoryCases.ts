@@ -50,7 +50,10 @@ export const queued: Record<string, Fill> = {
   "queued unit, p-queue": queuedIn(() => new PQueue({ concurrency: 1, autoStart: false }), (queue) => queue.add(task))
 }
 
-/** Gophers have all been at work, and then have nothing to do: those without a resource end, save 64. */
+/**
+ * Gophers have all been at work, and then have nothing to do: those without a resource end, save
+ * 64.
+ */
 const idle: Fill = (count) =>
   Effect.gen(function*() {
     const end = yield* Deferred.make<void>()

@@ -29,7 +29,10 @@ const bytesEach = (count: number) =>
     return (after - before) / count
   })
 
-/** Undoing it all would take longer than all of this: the parent kills this process, or has itself been killed. */
+/**
+ * Undoing it all would take longer than all of this: the parent kills this process, or has itself
+ * been killed.
+ */
 const untilKilled = Effect.async<never>(() => {
   process.once("disconnect", () => process.exit())
 })

@@ -68,7 +68,8 @@ const upAndDown = async (herd: Herd.Herd<Gate, void>, resident: boolean): Promis
     await idle(herd)
     return [up, await timed(herd, 0, settled(herd))]
   }
-  // Gophers without a resource end when they idle. These retire with the unit that they are about to finish.
+  // Gophers without a resource end when they idle. These retire with the unit that they are about
+  // to finish.
   const down = await timed(herd, 0, () => {
     gate.open()
     return settled(herd)()

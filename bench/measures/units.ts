@@ -1,5 +1,6 @@
 /**
- * Units of little work, a herd with everything on to send them through, and what their results add up to.
+ * Units of little work, a herd with everything on to send them through, and what their results add
+ * up to.
  */
 import { Effect, Exit, Stream } from "effect"
 import { Herd } from "gofherd"

@@ -23,5 +23,7 @@ export const immediate = ofCallback(16, (n, done) => {
 /** A millisecond, of the same raw timer for all. */
 export const rawTimer = ofCallback(1_000, afterTimeout)
 
-/** A millisecond, as Effect's users wait for it: by its Clock, and so that it can be interrupted. */
+/**
+ * A millisecond, as Effect's users wait for it: by its Clock, and so that it can be interrupted.
+ */
 export const timer = ofCallback(1_000, afterTimeout, (n) => Effect.as(Effect.sleep("1 millis"), resultOf(n)))

@@ -12,19 +12,24 @@ import { show } from "./show.ts"
 /** Who may ask. */
 export interface Access {
   readonly token: Redacted.Redacted | undefined
-  /** Host names in lower case, `"*"` for any; `undefined` for those that no page of another site can be served from. */
+  /**
+   * Host names in lower case, `"*"` for any; `undefined` for those that no page of another site can
+   * be served from.
+   */
   readonly allowedHosts: ReadonlyArray<string> | undefined
 }
 
 // ------------------------------------------------------------------------------------------------------ hosts, sites
 
 /**
- * Lets requests through that were sent to an allowed host, and not by a page of another site; a link on such a page may lead
- * here. Every answer says that it is to be taken for what it is, and kept to its own site.
+ * Lets requests through that were sent to an allowed host, and not by a page of another site; a
+ * link on such a page may lead here. Every answer says that it is to be taken for what it is, and
+ * kept to its own site.
  *
- * The host is looked at because of DNS rebinding: a page of evil.example whose name has come to mean 127.0.0.1 is, to the
- * browser, of the same site as these routes. An IP address can't be made to mean another machine. The site is looked at also
- * where nothing is changed, unless that takes a token, since an application may send CORS headers with all that it answers.
+ * The host is looked at because of DNS rebinding: a page of evil.example whose name has come to
+ * mean 127.0.0.1 is, to the browser, of the same site as these routes. An IP address can't be made
+ * to mean another machine. The site is looked at also where nothing is changed, unless that takes a
+ * token, since an application may send CORS headers with all that it answers.
  *
  * @internal
  */
@@ -51,12 +56,18 @@ const refusal = (request: HttpServerRequest.HttpServerRequest, access: Access): 
     : undefined
 }
 
-/** Where the request was sent to: by its header, and by its first line if that says so, as it does to a proxy. */
+/**
+ * Where the request was sent to: by its header, and by its first line if that says so, as it does
+ * to a proxy.
+ */
 const hostsOf = ({ headers, originalUrl }: HttpServerRequest.HttpServerRequest): ReadonlyArray<string> =>
   [headers["host"], /^https?:\/\/([^/?#]*)/i.exec(originalUrl)?.[1]]
     .flatMap((host) => host === undefined || host === "" ? [] : host.toLowerCase())
 
-/** Health checks by HTTP/1.0 name no host. Browsers always do, and without a token nothing else tells them apart. */
+/**
+ * Health checks by HTTP/1.0 name no host. Browsers always do, and without a token nothing else
+ * tells them apart.
+ */
 const needsHost = ({ allowedHosts, token }: Access): boolean =>
   token === undefined && allowedHosts?.includes("*") !== true
 
@@ -70,7 +81,10 @@ const isAllowed = (name: string, { allowedHosts, token }: Access): boolean =>
 
 const unbracketed = (name: string) => name.startsWith("[") && name.endsWith("]") ? name.slice(1, -1) : name
 
-/** Browsers send `Sec-Fetch-Site` to trustworthy origins only, and `Origin` always. Who sends neither is no browser. */
+/**
+ * Browsers send `Sec-Fetch-Site` to trustworthy origins only, and `Origin` always. Who sends
+ * neither is no browser.
+ */
 const isForeign = ({ headers }: HttpServerRequest.HttpServerRequest, host: string | undefined): boolean => {
   const site = headers["sec-fetch-site"]
   if (site !== undefined) return site !== "same-origin" && site !== "none"
@@ -110,7 +124,8 @@ const sealed = (response: HttpServerResponse.HttpServerResponse): HttpServerResp
 // ------------------------------------------------------------------------------------------------------ the token
 
 /**
- * The platform hands over what stands from the eighth character on, whatever comes before, so the header is read here.
+ * The platform hands over what stands from the eighth character on, whatever comes before, so the
+ * header is read here.
  *
  * @internal
  */

@@ -34,7 +34,8 @@ const within = <In, Out, E, A, E2, R>(gopher: Gopher<In, Out, E>, effect: Effect
 const interruption = Cause.interrupt(FiberId.none)
 
 /**
- * What becomes of a unit once a gopher has taken it: an attempt, perhaps a backoff and another attempt, and one outcome.
+ * What becomes of a unit once a gopher has taken it: an attempt, perhaps a backoff and another
+ * attempt, and one outcome.
  *
  * @internal
  */
@@ -100,8 +101,8 @@ export class Attempts<In, Out, E, R> {
   // ---------------------------------------------------------------------------------------------------- attempt
 
   /**
-   * The gopher begins the unit. `succeeded` or `failed` is called with the end of the result, unless that has ended the unit
-   * already.
+   * The gopher begins the unit. `succeeded` or `failed` is called with the end of the result,
+   * unless that has ended the unit already.
    */
   start(
     gopher: Gopher<In, Out, E>,
@@ -175,8 +176,8 @@ export class Attempts<In, Out, E, R> {
   }
 
   /**
-   * Settles as interrupted what no gopher has, for good, and returns the first so many ids. Outcomes that nobody waits for
-   * are made when they are read: there may be a million of them.
+   * Settles as interrupted what no gopher has, for good, and returns the first so many ids.
+   * Outcomes that nobody waits for are made when they are read: there may be a million of them.
    */
   interruptAll(named: number): ReadonlyArray<string> {
     const ids: Array<string> = []
@@ -323,7 +324,9 @@ export class Attempts<In, Out, E, R> {
     this.onSettled()
   }
 
-  /** Tells the keeper of the gopher's unit, if there is one, and waits until what keeps it knows. */
+  /**
+   * Tells the keeper of the gopher's unit, if there is one, and waits until what keeps it knows.
+   */
   private keeping(
     gopher: Gopher<In, Out, E>,
     tell: (keeper: Keeper<In, Out, E>, job: Job<In, Out, E>) => void
@@ -346,7 +349,8 @@ export class Attempts<In, Out, E, R> {
     const done = this.conclusion(gopher, "onFailure", call, keeping)
     const defect = Cause.dieOption(cause)
     if (this.settings.worker.gopher === undefined || Option.isNone(defect)) return done
-    // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a fresh gopher follows.
+    // The resource may be what broke. The fiber ends with the defect, its scope hears of it, and a
+    // fresh gopher follows.
     const dying = Effect.zipRight(done, Effect.die(defect.value))
     if (!this.replaces(gopher)) return dying
     this.tally.replaced()
@@ -376,7 +380,10 @@ export class Attempts<In, Out, E, R> {
     })
   }
 
-  /** What comes between an attempt and its end: the callback first, since what keeps the unit may forget it then. */
+  /**
+   * What comes between an attempt and its end: the callback first, since what keeps the unit may
+   * forget it then.
+   */
   private steps(
     gopher: Gopher<In, Out, E>,
     name: string,

@@ -35,7 +35,10 @@ class Lane<A> {
     this.priority = priority
   }
 
-  /** Drops the dead, and stamps that are of no use without them: those that no unit follows before the next. */
+  /**
+   * Drops the dead, and stamps that are of no use without them: those that no unit follows before
+   * the next.
+   */
   sweep(isDead: (unit: A) => boolean): void {
     const { items } = this
     let stamp: Stamp | undefined
@@ -60,7 +63,9 @@ class Sender<A> {
   readonly priority: number
   /** Its place among the senders of its priority. */
   readonly turn: number
-  /** Called once: with true when all units were accepted, with false when the backlog was closed. */
+  /**
+   * Called once: with true when all units were accepted, with false when the backlog was closed.
+   */
   readonly resume: (accepted: boolean) => void
   entered = 0
   withdrawn = false
@@ -90,17 +95,23 @@ const priorityOf = (unit: unknown): number => Job.is(unit) ? unit.priority : 0
 const exitTrue = Exit.succeed(true)
 const exitFalse = Exit.succeed(false)
 
-/** Cancelled units stay in their lane until they are passed over, but never more than this beyond the live ones. */
+/**
+ * Cancelled units stay in their lane until they are passed over, but never more than this beyond
+ * the live ones.
+ */
 const DEAD = 64
 
 /**
- * The units that wait for a gopher: backing and strategy, in one, of the herd's `Queue`, since both look at the same state.
+ * The units that wait for a gopher: backing and strategy, in one, of the herd's `Queue`, since both
+ * look at the same state.
  *
- * `Queue.bounded` wakes a suspended sender for each unit that is taken; this one waits until half of the capacity is
- * free and then lets senders fill it up, so that a busy herd suspends a sender once per refill.
+ * `Queue.bounded` wakes a suspended sender for each unit that is taken; this one waits until half
+ * of the capacity is free and then lets senders fill it up, so that a busy herd suspends a sender
+ * once per refill.
  *
- * Suspended senders go first, by priority and then by arrival. While one waits, only a unit of a higher priority enters.
- * With capacity 0 nothing is stored, and a gopher takes directly from the sender.
+ * Suspended senders go first, by priority and then by arrival. While one waits, only a unit of a
+ * higher priority enters. With capacity 0 nothing is stored, and a gopher takes directly from the
+ * sender.
  *
  * @internal
  */
@@ -141,8 +152,9 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     /** How many units wait for their backoff: they use up capacity. */
     readonly retrying: () => number
     /**
-     * How many more units than those that run and those that wait for their backoff the size allows. With capacity 0 a unit in
-     * its backoff keeps its place: if gophers took others meanwhile, there would be no end to those that wait.
+     * How many more units than those that run and those that wait for their backoff the size
+     * allows. With capacity 0 a unit in its backoff keeps its place: if gophers took others
+     * meanwhile, there would be no end to those that wait.
      */
     readonly places: () => number
     /** The current time in milliseconds, at the precision of a turn of the event loop. */
@@ -181,7 +193,10 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     return priority > this.top.priority
   }
 
-  /** With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to take it at once. */
+  /**
+   * With capacity 0, what is offered meanwhile may enter if one of so many free gophers is going to
+   * take it at once.
+   */
   lending<A>(gophers: number, offering: () => A): A {
     this.lent = this.limit === 0 ? gophers + this.retrying() : 0
     try {
@@ -215,7 +230,10 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     })
   }
 
-  /** Enters the units, of one priority, as room is made. The result takes back those that have not entered. */
+  /**
+   * Enters the units, of one priority, as room is made. The result takes back those that have not
+   * entered.
+   */
   wait(units: ReadonlyArray<Unit<In, Out, E>>, resume: (accepted: boolean) => void): () => void {
     if (this.closed) {
       resume(false)
@@ -256,8 +274,9 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   }
 
   /**
-   * Suspended senders enter their units, once half of the capacity is free or nothing is left to take. A sender whose priority
-   * is above that of the next unit does not wait for that: it gets the next free place.
+   * Suspended senders enter their units, once half of the capacity is free or nothing is left to
+   * take. A sender whose priority is above that of the next unit does not wait for that: it gets
+   * the next free place.
    */
   refill(): void {
     if (this.sendersWaiting === 0) return
@@ -313,8 +332,9 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
   }
 
   /**
-   * A caller may be interrupted in the instant in which it brings its unit. The interruption passes each fiber above the caller
-   * in a microtask of its own. The unit is not taken before all of these have run.
+   * A caller may be interrupted in the instant in which it brings its unit. The interruption passes
+   * each fiber above the caller in a microtask of its own. The unit is not taken before all of
+   * these have run.
    */
   private ripen(): void {
     if (this.ripening) return
@@ -438,7 +458,9 @@ export class Backlog<In, Out, E> implements Queue.BackingQueue<Unit<In, Out, E>>
     }
   }
 
-  /** The lane of the highest priority that holds anything. Emptied lanes are dropped, save the last. */
+  /**
+   * The lane of the highest priority that holds anything. Emptied lanes are dropped, save the last.
+   */
   private topLane(): Lane<Unit<In, Out, E>> {
     while (this.top.items.length === 0 && this.order.size > 1) {
       this.order.pop()

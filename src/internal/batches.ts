@@ -2,7 +2,8 @@
 const BATCH = 1_000
 
 /**
- * How many bytes the bodies of units have together that are offered, or claimed, at a time. A single larger body is a batch of its own.
+ * How many bytes the bodies of units have together that are offered, or claimed, at a time. A
+ * single larger body is a batch of its own.
  *
  * @internal
  */

@@ -8,8 +8,9 @@ import * as Stream from "effect/Stream"
 const DRAIN = 16 * 1024 * 1024
 
 /**
- * The request's body as text, `None` if it has more bytes than that. The platform's own limit resets the connection, and its decoding
- * goes by the content type, which is a form's for `curl -d`.
+ * The request's body as text, `None` if it has more bytes than that. The platform's own limit
+ * resets the connection, and its decoding goes by the content type, which is a form's for
+ * `curl -d`.
  *
  * @internal
  */

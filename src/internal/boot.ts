@@ -23,7 +23,8 @@ export const attempt = (read: () => string): string => {
 export const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"))
 
 /**
- * A name of this run of the machine, all of whose processes have one monotonic clock. Linux has one.
+ * A name of this run of the machine, all of whose processes have one monotonic clock. Linux has
+ * one.
  *
  * @internal
  */

@@ -200,7 +200,10 @@ export class Claims {
     if (first !== undefined) throw first.reason
   }
 
-  /** Those that are done, and those claimed with them, in one command. Is there anything left to claim by others? */
+  /**
+   * Those that are done, and those claimed with them, in one command. Is there anything left to
+   * claim by others?
+   */
   private async stepped(done: ReadonlyArray<Open>, step: Step): Promise<boolean> {
     const locks = Array.from({ length: Math.max(0, step.max - step.claimed.length) }, () => this.nextToken)
     const held = done.map(({ held }) => held)
@@ -297,7 +300,10 @@ export class Claims {
     this.through.add(token)
   }
 
-  /** Its lock is gone. Did it only run out, while nobody else took the unit? Then it is ours again, to be settled. */
+  /**
+   * Its lock is gone. Did it only run out, while nobody else took the unit? Then it is ours again,
+   * to be settled.
+   */
   private async resume(held: Held): Promise<boolean> {
     return (await this.engine.renew([held])).length === 0
   }

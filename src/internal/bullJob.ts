@@ -139,7 +139,8 @@ const numberOf = (object: unknown, key: string): number | undefined => {
 const bodyOf = ({ data, opts }: JobJson): string => "null" in opts && data === "{}" ? "null" : data
 
 /**
- * A job that is claimed. BullMQ asks for a whole job where it settles one; it reads its id and its options.
+ * A job that is claimed. BullMQ asks for a whole job where it settles one; it reads its id and its
+ * options.
  *
  * @internal
  */

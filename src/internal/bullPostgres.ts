@@ -117,7 +117,10 @@ const compact = (text: string): string => {
 /** What `jsonb` can't hold, as JSON writes it: NUL and half a surrogate pair, but not `\\u0000`. */
 const unstorable = /(?<!\\)(?:\\\\)*(\\u(?:0000|d[89a-f]..))/
 
-/** How many dead letters are read at a time: to write a large one down takes PostgreSQL some milliseconds. */
+/**
+ * How many dead letters are read at a time: to write a large one down takes PostgreSQL some
+ * milliseconds.
+ */
 const LISTED = 25
 
 /** How a connection is to behave. Any of it may be overridden. */

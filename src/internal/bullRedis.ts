@@ -23,14 +23,19 @@ import { LONGEST_CAUSE } from "./sourceText.ts"
 /** Milliseconds that a look at the events lasts, if there are none. */
 const BLOCK = 2_000
 
-/** How many events are read at a time, and the milliseconds between two readings: others may be at work all the time. */
+/**
+ * How many events are read at a time, and the milliseconds between two readings: others may be at
+ * work all the time.
+ */
 const EVENTS = 500
 const PAUSE = 5
 
 /** How many jobs are completed and claimed by one command: others wait meanwhile. */
 const STEPS = 500
 
-/** How many dead letters are read by one command: a script copies their bodies before it cuts them. */
+/**
+ * How many dead letters are read by one command: a script copies their bodies before it cuts them.
+ */
 const LISTED = 25
 
 /** What may make that there is more to claim: always, or where the fleet is at its bound. */
@@ -215,7 +220,10 @@ class RedisEngine implements Engine {
     return look
   }
 
-  /** Reads events as long as somebody wants to know: others may read them too, so that nothing is lost if nobody does any more. */
+  /**
+   * Reads events as long as somebody wants to know: others may read them too, so that nothing is
+   * lost if nobody does any more.
+   */
   private async read(from: string): Promise<void> {
     this.reading = true
     try {

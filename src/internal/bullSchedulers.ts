@@ -20,7 +20,8 @@ const marking = (backend: IQueueBackend): IQueueBackend => {
 }
 
 /**
- * Job schedulers of a queue. A scheduler has one job at a time. BullMQ's Worker makes the next one at each claim, and so does a herd.
+ * Job schedulers of a queue. A scheduler has one job at a time. BullMQ's Worker makes the next one
+ * at each claim, and so does a herd.
  *
  * @internal
  */
@@ -35,8 +36,8 @@ export class Schedulers {
   }
 
   /**
-   * Makes the job that follows this one. A second call for the same job does nothing. Fails if the server fails; any other
-   * error, which would come again, is returned.
+   * Makes the job that follows this one. A second call for the same job does nothing. Fails if the
+   * server fails; any other error, which would come again, is returned.
    */
   async follow(job: Next): Promise<unknown> {
     const { repeatJobKey: key } = job.json
@@ -58,7 +59,8 @@ export class Schedulers {
     // The engine hears the backend's errors; without a listener they would be printed.
     if (this.scheduler.listenerCount("error") === 0) this.scheduler.on("error", () => {})
     const repeat: unknown = Reflect.get(opts, "repeat")
-    // The scheduler keeps the data. Data given here would replace it on PostgreSQL, also if it has been changed since.
+    // The scheduler keeps the data. Data given here would replace it on PostgreSQL, also if it has
+    // been changed since.
     const data = undefined
     await this.scheduler.upsertJobScheduler(key, isRepeat(repeat) ? repeat : {}, name, data, opts, {
       override: false,

@@ -12,7 +12,8 @@ import type * as Runtime from "effect/Runtime"
 import * as Tracer from "effect/Tracer"
 
 /**
- * Runs an Effect with the log annotations, the log spans, the minimum log level and the parent span of a caller.
+ * Runs an Effect with the log annotations, the log spans, the minimum log level and the parent span
+ * of a caller.
  *
  * @internal
  */
@@ -23,8 +24,8 @@ const { currentLogAnnotations, currentLogSpan, currentMinimumLogLevel } = FiberR
 const defaultLevel = FiberRefs.getOrDefault(FiberRefs.empty(), currentMinimumLogLevel)
 
 /**
- * The callers of `run`. A unit inherits what its caller has set and the herd has not. Most callers have set nothing, and pay
- * for looking that up only.
+ * The callers of `run`. A unit inherits what its caller has set and the herd has not. Most callers
+ * have set nothing, and pay for looking that up only.
  *
  * @internal
  */

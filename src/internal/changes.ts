@@ -5,8 +5,8 @@ import { Condition } from "./condition.ts"
 import type { Round } from "./round.ts"
 
 /**
- * The state at once, and again after each turn that changed something. Only a version number is kept for a reader, so a
- * slow one costs nothing and reads the latest.
+ * The state at once, and again after each turn that changed something. Only a version number is
+ * kept for a reader, so a slow one costs nothing and reads the latest.
  *
  * @internal
  */

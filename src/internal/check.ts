@@ -68,7 +68,8 @@ const unreadable = (error: unknown, option = "options"): InvalidOption =>
   })
 
 /**
- * Takes out of an object of options what is needed of it: once, so that it does not matter what becomes of the object.
+ * Takes out of an object of options what is needed of it: once, so that it does not matter what
+ * becomes of the object.
  *
  * @internal
  */
@@ -97,7 +98,8 @@ export const readNow = <O, A>(options: O, take: (options: O) => A, option = "opt
 }
 
 /**
- * Is it a name? It stands in paths, where `.` and `..` mean something else and half a surrogate pair can't be written.
+ * Is it a name? It stands in paths, where `.` and `..` mean something else and half a surrogate
+ * pair can't be written.
  *
  * @internal
  */

@@ -6,8 +6,8 @@ const FIRST = 64
 const MOST = 10_000
 
 /**
- * How many units are claimed at a time, so that their bodies are about as large together as a batch may be. An answer can be too
- * large for a store or its driver: after a failure it is half as many.
+ * How many units are claimed at a time, so that their bodies are about as large together as a batch
+ * may be. An answer can be too large for a store or its driver: after a failure it is half as many.
  *
  * @internal
  */

@@ -2,7 +2,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 
 /**
- * Something fibers wait for: they go on when it holds, which is looked at when they come and at every `check`.
+ * Something fibers wait for: they go on when it holds, which is looked at when they come and at
+ * every `check`.
  *
  * @internal
  */

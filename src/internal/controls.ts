@@ -7,7 +7,8 @@ import { check, holds, isName, isObject, read } from "./check.ts"
 import { show } from "./show.ts"
 
 /**
- * Looks the herds up. What they require is what their elements require; the type of a list says `unknown` for it.
+ * Looks the herds up. What they require is what their elements require; the type of a list says
+ * `unknown` for it.
  *
  * @internal
  */

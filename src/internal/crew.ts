@@ -5,18 +5,25 @@ import * as FiberId from "effect/FiberId"
 import { Condition } from "./condition.ts"
 import { Gopher } from "./gopher.ts"
 
-/** Idle gophers beyond so many end: a fiber takes some 3 kB, and making one costs about as much as ten small units. */
+/**
+ * Idle gophers beyond so many end: a fiber takes some 3 kB, and making one costs about as much as
+ * ten small units.
+ */
 const IDLE = 64
 
-/** Milliseconds for which gophers that own a resource are made in one turn: 10,000 at once would hold the event loop up for 0.1 s. */
+/**
+ * Milliseconds for which gophers that own a resource are made in one turn: 10,000 at once would
+ * hold the event loop up for 0.1 s.
+ */
 const BIRTHS = 4
 
 /**
  * The gophers of a herd: how many there should be, which there are, and who wakes whom.
  *
- * Gophers of a plain `process` are made when work asks for them; those that own a resource are there before it. An idle
- * gopher costs nothing: it waits in a list, and the one that was idle last is woken first. Whoever adds work wakes at most one
- * gopher, and each gopher that starts a unit wakes the next: a burst of units that end at once is done by one of them.
+ * Gophers of a plain `process` are made when work asks for them; those that own a resource are
+ * there before it. An idle gopher costs nothing: it waits in a list, and the one that was idle last
+ * is woken first. Whoever adds work wakes at most one gopher, and each gopher that starts a unit
+ * wakes the next: a burst of units that end at once is done by one of them.
  *
  * @internal
  */
@@ -118,7 +125,10 @@ export class Crew<In, Out, E> {
     return this.live - this.leaving - this.size
   }
 
-  /** Those that are still acquiring their resource go first: they have no unit to lose, and may never get it. */
+  /**
+   * Those that are still acquiring their resource go first: they have no unit to lose, and may
+   * never get it.
+   */
   private retireUnready(): void {
     for (const gopher of this.gophers.values()) {
       if (this.surplus === 0) return
@@ -161,7 +171,9 @@ export class Crew<In, Out, E> {
 
   // ---------------------------------------------------------------------------------------------------- work
 
-  /** There may be something to do: wakes a gopher, or makes one, unless one is already on its way. */
+  /**
+   * There may be something to do: wakes a gopher, or makes one, unless one is already on its way.
+   */
   signal(): void {
     if (this.waking !== undefined || !this.ready()) return
     const gopher = this.idle.pop()
@@ -173,7 +185,10 @@ export class Crew<In, Out, E> {
     }
   }
 
-  /** The gopher is between two units: should it take one? If not, it parks, or ends if it has been retired here. */
+  /**
+   * The gopher is between two units: should it take one? If not, it parks, or ends if it has been
+   * retired here.
+   */
   wants(gopher: Gopher<In, Out, E>): boolean {
     if (this.waking === gopher) this.waking = undefined
     if (gopher.retired) return false
@@ -184,7 +199,10 @@ export class Crew<In, Out, E> {
     return this.ready()
   }
 
-  /** The gopher waits to be woken. `false`: it looks again, since there is work after all, or it is not wanted any more. */
+  /**
+   * The gopher waits to be woken. `false`: it looks again, since there is work after all, or it is
+   * not wanted any more.
+   */
   park(gopher: Gopher<In, Out, E>, wake: () => void, hasWork: boolean): boolean {
     if (gopher.retired || this.ready()) return false
     const enough = !hasWork && !this.resident && this.idle.length >= IDLE

@@ -26,13 +26,18 @@ import { SourceTally } from "./sourceTally.ts"
 import { causeText } from "./sourceText.ts"
 import { Trouble } from "./trouble.ts"
 
-/** How long a herd that stops waits for its source to hear the last of it. Leases see to the rest. */
+/**
+ * How long a herd that stops waits for its source to hear the last of it. Leases see to the rest.
+ */
 const FAREWELL = Duration.seconds(5)
 
 /** How often it is looked what the source has. */
 const LOOK = Duration.seconds(5)
 
-/** How often a settlement is refused alone before the herd goes on without proof that the source takes others. */
+/**
+ * How often a settlement is refused alone before the herd goes on without proof that the source
+ * takes others.
+ */
 const PATIENCE = 10
 
 const selfInterrupted = "expected the unit to succeed or fail, got interrupted by itself"
@@ -46,18 +51,23 @@ interface Held<In, Out, E> {
   settlement: Settlement | undefined
   /** Its gopher waits for the source to hear it. */
   onKnown: (() => void) | undefined
-  /** How many requests with this settlement have failed, and how many had succeeded before the first of these. */
+  /**
+   * How many requests with this settlement have failed, and how many had succeeded before the first
+   * of these.
+   */
   refusals: number
   before: number
 }
 
 /**
- * Between a herd and its source. It claims a unit for each gopher that is free, and none beyond; it tells the source what has become of
- * units, of all that have ended in a turn of the event loop at once, and claims the next ones with it; it gives back those that a
- * shrink or a pause leaves without a gopher; and it keeps up the leases.
+ * Between a herd and its source. It claims a unit for each gopher that is free, and none beyond; it
+ * tells the source what has become of units, of all that have ended in a turn of the event loop at
+ * once, and claims the next ones with it; it gives back those that a shrink or a pause leaves
+ * without a gopher; and it keeps up the leases.
  *
- * A loop does it: it compares what there is with what should be, takes one step, and looks again. There are several, which share what there is
- * to do, where the source can be asked several things at a time.
+ * A loop does it: it compares what there is with what should be, takes one step, and looks again.
+ * There are several, which share what there is to do, where the source can be asked several things
+ * at a time.
  *
  * @internal
  */
@@ -72,7 +82,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   private readonly trouble: Trouble
   private readonly window = new ClaimWindow()
   private readonly held = new Map<Job<In, Out, E>, Held<In, Out, E>>()
-  /** Those whose settlement the source has heard, while their gophers have not: they are about to be free. */
+  /**
+   * Those whose settlement the source has heard, while their gophers have not: they are about to be
+   * free.
+   */
   private readonly ending = new Set<Job<In, Out, E>>()
   private readonly pasts = new Pasts()
   /** Those the source is to hear of. */
@@ -195,7 +208,8 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     this.giveBack()
     const { due } = this.refused
     if (due !== undefined) return this.retell(due)
-    // Each loop takes its share, so that while the source hears of some the gophers of others are given work.
+    // Each loop takes its share, so that while the source hears of some the gophers of others are
+    // given work.
     const told = this.unheard.splice(0, Math.ceil(Math.max(this.held.size, this.unheard.length) / this.loops))
     const running = told.filter(isRunning).length
     this.telling += running
@@ -229,7 +243,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     })
   })
 
-  /** A request to settle units has failed: either the source can't answer, or it refuses one of the settlements. */
+  /**
+   * A request to settle units has failed: either the source can't answer, or it refuses one of the
+   * settlements.
+   */
   private untold(told: ReadonlyArray<Held<In, Out, E>>, error: SourceError): Effect.Effect<void> {
     for (const held of told) this.countRefusal(held)
     const [first, ...others] = told
@@ -242,7 +259,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     })
   }
 
-  /** Halves until those that are refused are alone. The source has just taken another settlement. */
+  /**
+   * Halves until those that are refused are alone. The source has just taken another settlement.
+   */
   private tellParts(told: ReadonlyArray<Held<In, Out, E>>): Effect.Effect<void> {
     return this.tellAlone(told, {
       onFailure: (error) => {
@@ -282,8 +301,9 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
   }
 
   /**
-   * Whether the source refuses this settlement, which has just failed alone. The proof is that it has taken another one since
-   * the first failure. After many failures one unit is put aside without proof, so that a herd with one gopher goes on.
+   * Whether the source refuses this settlement, which has just failed alone. The proof is that it
+   * has taken another one since the first failure. After many failures one unit is put aside
+   * without proof, so that a herd with one gopher goes on.
    */
   private isRefused({ before, refusals }: Held<In, Out, E>): boolean {
     if (this.refused.full) return false
@@ -295,7 +315,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return this.pause(error)
   }
 
-  /** The herd goes on without this settlement. Its lease is kept up, so that the unit does not run again. */
+  /**
+   * The herd goes on without this settlement. Its lease is kept up, so that the unit does not run
+   * again.
+   */
   private putAside(held: Held<In, Out, E>, { message }: SourceError): Effect.Effect<void> {
     if (this.settles === held.before) this.onTrust = true
     this.refused.add(held)
@@ -327,7 +350,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     }
   }
 
-  /** Waits until something is to be done; one of the loops, if units are wanted, for the source to say that there are some. */
+  /**
+   * Waits until something is to be done; one of the loops, if units are wanted, for the source to
+   * say that there are some.
+   */
   private readonly rest: Effect.Effect<void> = Effect.suspend(() => {
     if (this.listening || this.wanted <= 0) return this.stirred.await
     this.listening = true
@@ -455,7 +481,10 @@ export class Custody<In, Out, E> implements Keeper<In, Out, E> {
     return Effect.zipRight(running, Effect.forEach(refused, ({ claim }) => this.reportLost(claim), { discard: true }))
   }
 
-  /** For the metrics. A source that tells of its changes is asked after one, unless a unit is ready and its wait grows. */
+  /**
+   * For the metrics. A source that tells of its changes is asked after one, unless a unit is ready
+   * and its wait grows.
+   */
   private readonly look: Effect.Effect<void> = Effect.gen(this, function*() {
     const { changes } = this.queue
     const seen = changes === undefined ? 0 : yield* changes.count

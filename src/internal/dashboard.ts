@@ -11,7 +11,8 @@ const icon = "data:image/svg+xml," + encodeURIComponent(
 )
 
 /**
- * The page of the dashboard: this script, this style sheet, requests to where it came from, and nothing else.
+ * The page of the dashboard: this script, this style sheet, requests to where it came from, and
+ * nothing else.
  *
  * @internal
  */

@@ -12,8 +12,8 @@ import { isObject } from "./check.ts"
 const UNREAD = "30 seconds"
 
 /**
- * How many event streams are open, and may be. They last as long as their readers like, and each holds a connection: without
- * a bound, who opens many leaves none to others.
+ * How many event streams are open, and may be. They last as long as their readers like, and each
+ * holds a connection: without a bound, who opens many leaves none to others.
  *
  * @internal
  */
@@ -25,7 +25,10 @@ export class EventStreams {
     this.max = max
   }
 
-  /** Takes a place until the request's scope closes, which it does when the answer has ended or its client is gone. */
+  /**
+   * Takes a place until the request's scope closes, which it does when the answer has ended or its
+   * client is gone.
+   */
   open(
     { method, source }: HttpServerRequest.HttpServerRequest,
     events: Stream.Stream<Uint8Array>
@@ -51,8 +54,9 @@ export class EventStreams {
   )
 
   /**
-   * The scope of a web handler's request closes when its body has ended or is cancelled, and on nothing else. So the events
-   * also end, and their place is free, when the request is aborted and when nobody reads them.
+   * The scope of a web handler's request closes when its body has ended or is cancelled, and on
+   * nothing else. So the events also end, and their place is free, when the request is aborted and
+   * when nobody reads them.
    */
   private openTo(
     signal: AbortSignal,

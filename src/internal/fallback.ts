@@ -8,8 +8,8 @@ import type { Access } from "./access.ts"
 import { guarded } from "./access.ts"
 
 /**
- * Answers requests that no route takes: 405 for another method on a known path, whatever its name, and 404 for names that the
- * router refuses, and for other paths if they are nobody else's.
+ * Answers requests that no route takes: 405 for another method on a known path, whatever its name,
+ * and 404 for names that the router refuses, and for other paths if they are nobody else's.
  *
  * @internal
  */
@@ -51,7 +51,10 @@ const notFound = HttpServerResponse.unsafeJson({ msg: "there is nothing at this 
   status: 404
 })
 
-/** The path as the router reads it: no authority, no query, no slash twice or at the end, decoded, in lower case. */
+/**
+ * The path as the router reads it: no authority, no query, no slash twice or at the end, decoded,
+ * in lower case.
+ */
 const pathOf = (url: string): string =>
   url.replace(/^https?:\/\/[^/?]*/i, "").replace(/[?;#].*$/s, "").replace(/\/+/g, "/").replace(/(?<=.)\/$/, "")
 

@@ -1,6 +1,7 @@
 /**
- * A first-in, first-out list in segments: 8 bytes an element, constant time at both ends, nothing is copied as it grows.
- * `effect/MutableQueue` and `effect/MutableList` hold an object per element, seven times as much.
+ * A first-in, first-out list in segments: 8 bytes an element, constant time at both ends, nothing
+ * is copied as it grows. `effect/MutableQueue` and `effect/MutableList` hold an object per element,
+ * seven times as much.
  */
 const SEGMENT = 1024
 
@@ -16,7 +17,10 @@ export class Fifo<A> {
   length = 0
   private head = new Segment<A>()
   private tail = this.head
-  /** One emptied segment is kept, so that a queue which hovers around a segment's end does not allocate. */
+  /**
+   * One emptied segment is kept, so that a queue which hovers around a segment's end does not
+   * allocate.
+   */
   private spare: Segment<A> | undefined = undefined
 
   push(element: A): void {

@@ -35,8 +35,9 @@ export class ForkWatch extends Supervisor.AbstractSupervisor<void> {
 }
 
 /**
- * A runtime that tells which of its fibers, and of their descendants, fork. Asking a fiber for its children costs more than a small
- * unit, so that a gopher asks only once it has forked; a supervisor per gopher would cost 2 kB each.
+ * A runtime that tells which of its fibers, and of their descendants, fork. Asking a fiber for its
+ * children costs more than a small unit, so that a gopher asks only once it has forked; a
+ * supervisor per gopher would cost 2 kB each.
  *
  * @internal
  */

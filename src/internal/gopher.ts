@@ -26,11 +26,17 @@ export class Gopher<In, Out, E> {
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined
   startedAt = 0
-  /** What to do with the unit if the fiber ends now: set once the attempt has ended and only callbacks are left. */
+  /**
+   * What to do with the unit if the fiber ends now: set once the attempt has ended and only
+   * callbacks are left.
+   */
   finish: (() => void) | undefined = undefined
   /** It stops at the next opportunity. */
   retired = false
-  /** It was interrupted by a shrink, or its resource broke before the unit came to it: so its unit goes back. */
+  /**
+   * It was interrupted by a shrink, or its resource broke before the unit came to it: so its unit
+   * goes back.
+   */
   putBack = false
   /** Its resource is broken. */
   broken = false
@@ -92,7 +98,8 @@ export const live = <In, Out, E, R>(
 ): Effect.Effect<void, never, R> => Effect.withFiberRuntime((fiber) => loop(host, gopher, process, fiber))
 
 /**
- * What the fiber of a gopher with a resource runs: acquire, live, release. It takes its time if those before it broke.
+ * What the fiber of a gopher with a resource runs: acquire, live, release. It takes its time if
+ * those before it broke.
  *
  * @internal
  */
@@ -122,7 +129,8 @@ export const liveWith = <In, Out, E, R>(
   )
   const once = Effect.matchCause(scoped, {
     onSuccess: () => Option.none(),
-    // Of a unit that died the log has told; the failure told the scope how the gopher came to its end.
+    // Of a unit that died the log has told; the failure told the scope how the gopher came to its
+    // end.
     onFailure: (cause) => gopher.ready ? Option.none() : Option.some(cause)
   })
   const again = (failures: number): Effect.Effect<void, never, R> =>
@@ -144,9 +152,10 @@ const asProcess = <A>(process: A): Effect.Effect<A> =>
 const backoff = (failures: number): Duration.Duration => Duration.millis(Math.min(30_000, 100 * 2 ** (failures - 1)))
 
 /**
- * One `Effect.whileLoop` over the backlog and `process`, with one failure frame around the whole loop, so that a unit that
- * succeeds pays nothing for failure. `Effect.forever` would yield after each unit. A unit is taken and begun in one
- * synchronous step: no other gopher can begin a later one in between (G15).
+ * One `Effect.whileLoop` over the backlog and `process`, with one failure frame around the whole
+ * loop, so that a unit that succeeds pays nothing for failure. `Effect.forever` would yield after
+ * each unit. A unit is taken and begun in one synchronous step: no other gopher can begin a later
+ * one in between (G15).
  */
 const loop = <In, Out, E, R>(
   host: Host<In, Out, E, R>,
@@ -159,7 +168,8 @@ const loop = <In, Out, E, R>(
     fiber,
     new Inside(new WeakRef(backlog), new WeakRef(gopher), fiber.getFiberRef(insideRef))
   )
-  // Effect suspends a fiber after a number of operations. Half of them are left to each unit for its start.
+  // Effect suspends a fiber after a number of operations. Half of them are left to each unit for
+  // its start.
   const mostOps = fiber.getFiberRef(FiberRef.currentMaxOpsBeforeYield) / 2
   const park = Effect.async<void>((resume) => {
     const wake = () => resume(Exit.void)
@@ -190,7 +200,10 @@ const loop = <In, Out, E, R>(
   return self
 }
 
-/** What a unit has forked ends with it. An Effect that interrupts them by forking would be noticed as a fork again. */
+/**
+ * What a unit has forked ends with it. An Effect that interrupts them by forking would be noticed
+ * as a fork again.
+ */
 const interruptChildren = <In, Out, E>(gopher: Gopher<In, Out, E>): Effect.Effect<void> => {
   const { fiber, own } = gopher
   gopher.forked = false

@@ -14,8 +14,9 @@ export interface Limits {
   readonly maxHeaderSize: number
   readonly maxConnections: number
   /**
-   * The last answer says that the connection closes; more get 503. Requests that come before the earlier ones are answered are
-   * kept, with their answers, and a thousand of them fit into one packet.
+   * The last answer says that the connection closes; more get 503. Requests that come before the
+   * earlier ones are answered are kept, with their answers, and a thousand of them fit into one
+   * packet.
    */
   readonly maxRequestsPerSocket: number
   /** How long responses in flight may take once the server closes. */
@@ -39,9 +40,9 @@ export const defaults: Limits = {
 }
 
 /**
- * An HTTP server that gives slow and idle clients little to hold on to, and whose `close` ends as soon as the responses in
- * flight have ended. Node's own waits for every connection, also for one that a browser opened in advance and has sent
- * nothing on, which never ends.
+ * An HTTP server that gives slow and idle clients little to hold on to, and whose `close` ends as
+ * soon as the responses in flight have ended. Node's own waits for every connection, also for one
+ * that a browser opened in advance and has sent nothing on, which never ends.
  *
  * @internal
  */
@@ -50,7 +51,9 @@ export const gracefulServer = (options: Partial<Limits> = {}): Server => {
   const server = createServer(limits)
   server.maxConnections = maxConnections
   server.maxRequestsPerSocket = maxRequestsPerSocket
-  /** The responses in flight on each socket, the one first that has had its last answer longest ago. */
+  /**
+   * The responses in flight on each socket, the one first that has had its last answer longest ago.
+   */
   const sockets = new Map<Socket, Set<ServerResponse>>()
   let closing = false
 
@@ -72,7 +75,8 @@ export const gracefulServer = (options: Partial<Limits> = {}): Server => {
       if (closing && inFlight?.size === 0) socket.destroySoon()
     })
     if (closing) response.setHeader("connection", "close")
-    // The application has gone, or is not there yet: nobody else would answer, and the close would wait for it.
+    // The application has gone, or is not there yet: nobody else would answer, and the close would
+    // wait for it.
     const [listener, ...others] = server.listeners("request")
     if (listener === onRequest && others.length === 0) response.writeHead(503, { connection: "close" }).end()
   }

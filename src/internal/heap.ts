@@ -2,8 +2,8 @@
 const SLACK = 64
 
 /**
- * A binary heap (J. W. J. Williams, Algorithm 232, 1964): the element that comes before all others is at hand in
- * constant time, adding and removing take logarithmic time.
+ * A binary heap (J. W. J. Williams, Algorithm 232, 1964): the element that comes before all others
+ * is at hand in constant time, adding and removing take logarithmic time.
  *
  * @internal
  */
@@ -47,8 +47,9 @@ export class Heap<A> {
   }
 
   /**
-   * Elements that died where they are stay until they come to the top. Once they outnumber the live ones by some, to be
-   * called after each death, they are dropped: constant time a death, over all of them.
+   * Elements that died where they are stay until they come to the top. Once they outnumber the live
+   * ones by some, to be called after each death, they are dropped: constant time a death, over all
+   * of them.
    */
   prune(live: number, isLive: (element: A) => boolean): void {
     if (this.items.length > 2 * live + SLACK) this.retain(isLive)

@@ -72,7 +72,10 @@ export interface Kept<In, Out, E> extends Herd<In, Out, E> {
   readonly turn: Turn
   /** The scope closes: what runs is interrupted. */
   readonly stopping: boolean
-  /** How many more units could begin, once so many others have ended; below 0, how many of those that wait are too many. */
+  /**
+   * How many more units could begin, once so many others have ended; below 0, how many of those
+   * that wait are too many.
+   */
   vacancies(ending: number): number
   /** Takes a unit in, unless it is closed. */
   enter(job: Job<In, Out, E>): boolean
@@ -88,8 +91,9 @@ export interface Kept<In, Out, E> extends Herd<In, Out, E> {
 type KeeperOf<In, Out, E> = (herd: Kept<In, Out, E>) => Keeper<In, Out, E>
 
 /**
- * The parts of a herd put together, behind the public interface. All state is plain and synchronous, since there is one
- * thread: Effects are there to run the user's code, to suspend and to be interrupted.
+ * The parts of a herd put together, behind the public interface. All state is plain and
+ * synchronous, since there is one thread: Effects are there to run the user's code, to suspend and
+ * to be interrupted.
  */
 class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E, R>, IntakeHost<In, Out, E> {
   readonly name: string
@@ -195,7 +199,8 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
 
   // ---------------------------------------------------------------------------------------------------- giving work
 
-  // Those of the public interface are functions of their own, so that they can be taken out: `const { run } = yield* Crawler`.
+  // Those of the public interface are functions of their own, so that they can be taken out:
+  // `const { run } = yield* Crawler`.
 
   readonly send = (body: In, options?: SendOptions): Effect.Effect<void, HerdClosed> => this.intake.send(body, options)
 

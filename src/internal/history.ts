@@ -14,8 +14,9 @@ const LONGEST = 300
 type Untold = Omit<Failed, "message"> & { readonly cause: Cause.Cause<unknown> }
 
 /**
- * The last resizes and failures of a herd. Failed units are put into words at the end of a turn, the last of them only: a herd may
- * fail 100,000 units a second, but what an error holds on to, such as the unit's body, must not outlive the unit.
+ * The last resizes and failures of a herd. Failed units are put into words at the end of a turn,
+ * the last of them only: a herd may fail 100,000 units a second, but what an error holds on to,
+ * such as the unit's body, must not outlive the unit.
  *
  * @internal
  */

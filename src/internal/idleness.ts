@@ -9,8 +9,8 @@ import { Round } from "./round.ts"
 const LOOK = "100 millis"
 
 /**
- * Waits until a source has nothing ready, delayed or held. All waiters share one question. A waiter never gets the answer
- * to a question that was asked before it came.
+ * Waits until a source has nothing ready, delayed or held. All waiters share one question. A waiter
+ * never gets the answer to a question that was asked before it came.
  *
  * @internal
  */

@@ -8,8 +8,8 @@ export interface Worker {
 }
 
 /**
- * The unit that a fiber belongs to. A gopher's own fiber belongs to whatever unit the gopher is at, and what a unit forks belongs to
- * that unit: a daemon that outlives it does not.
+ * The unit that a fiber belongs to. A gopher's own fiber belongs to whatever unit the gopher is at,
+ * and what a unit forks belongs to that unit: a daemon that outlives it does not.
  *
  * @internal
  */

@@ -36,7 +36,9 @@ export interface Host<In, Out, E> {
   readonly selfWait: SelfWaitWatch
   /** How many units could start at once. */
   freeGophers(): number
-  /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
+  /**
+   * Takes a job that was accepted out of the herd, at once. The result waits until that is done.
+   */
   cancel(job: Job<In, Out, E>): Effect.Effect<void>
   /** Brings the metrics up to date. */
   flush(): void
@@ -172,7 +174,10 @@ export class Intake<In, Out, E> {
     })
   }
 
-  /** Enters units as there is room, until there are no more; takes one more than fits, and suspends with it. */
+  /**
+   * Enters units as there is room, until there are no more; takes one more than fits, and suspends
+   * with it.
+   */
   private enterAll(next: () => { readonly unit: Unit<In, Out, E> } | undefined): Effect.Effect<void, HerdClosed> {
     const { backlog, queue, turn } = this.host
     let accepted = 0
@@ -225,7 +230,10 @@ export class Intake<In, Out, E> {
     return true
   }
 
-  /** Most units are their bare body; a `Job` is made for those that the herd has to remember more of. */
+  /**
+   * Most units are their bare body; a `Job` is made for those that the herd has to remember more
+   * of.
+   */
   private unit(body: In, entry: Entry | undefined): Unit<In, Out, E> {
     return entry === undefined && !this.host.tracing ? body : this.job(body, entry, undefined)
   }

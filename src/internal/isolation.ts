@@ -18,9 +18,9 @@ class WatchedMap<K, V> extends Map<K, V> {
 /**
  * The FiberRefs that a fiber has begun with, and should have between two units.
  *
- * To set them back costs as much as all else that is done for a small unit, and few units change any. No API tells which,
- * but FiberRefs are immutable, and nothing in Effect changes those of a fiber without copying the Map of them all. So this Map
- * notices when it is copied.
+ * To set them back costs as much as all else that is done for a small unit, and few units change
+ * any. No API tells which, but FiberRefs are immutable, and nothing in Effect changes those of a
+ * fiber without copying the Map of them all. So this Map notices when it is copied.
  *
  * @internal
  */
@@ -52,7 +52,9 @@ export class InitialRefs {
   }
 }
 
-/** Is it so in the Effect that is in use? If not, all units count as if they had changed something. */
+/**
+ * Is it so in the Effect that is in use? If not, all units count as if they had changed something.
+ */
 const copiesShow = (): boolean => shown ??= Effect.runSync(probe)
 
 let shown: boolean | undefined

@@ -4,7 +4,8 @@ import type { Within } from "./callers.ts"
 import type { Gopher } from "./gopher.ts"
 
 /**
- * Where a unit stands. Only a unit with a `Job` knows it; of the others the place they are kept in tells.
+ * Where a unit stands. Only a unit with a `Job` knows it; of the others the place they are kept in
+ * tells.
  *
  * - `new` not accepted (yet, or at all)
  * - `queued` in the backlog
@@ -15,8 +16,8 @@ import type { Gopher } from "./gopher.ts"
 type Phase = "new" | "queued" | "running" | "retrying" | "settled"
 
 /**
- * What the herd has to remember of a unit beyond its body. Most units have no `Job`: the queue holds their bare body, and
- * one is made when they fail and are retried.
+ * What the herd has to remember of a unit beyond its body. Most units have no `Job`: the queue
+ * holds their bare body, and one is made when they fail and are retried.
  *
  * @internal
  */
@@ -31,14 +32,17 @@ export class Job<In, Out, E> {
   // oxlint-disable-next-line no-unused-private-class-members -- it is looked for, not at
   readonly #isJob = true
   phase: Phase = "new"
-  /** By its caller, or by the end of its stream, while a gopher had it: it must not start (again). */
+  /**
+   * By its caller, or by the end of its stream, while a gopher had it: it must not start (again).
+   */
   cancelled = false
   id: string | undefined
   readonly body: In
   readonly priority: number
   /**
-   * Who gets the outcome; the herd's `outcomes` if undefined. Let go once it has: a cancelled job may stay in the queue for a while,
-   * and should not keep its caller, nor all that a stream has left unread.
+   * Who gets the outcome; the herd's `outcomes` if undefined. Let go once it has: a cancelled job
+   * may stay in the queue for a while, and should not keep its caller, nor all that a stream has
+   * left unread.
    */
   settle: ((outcome: Outcome<In, Out, E>) => void) | undefined
   /** The sender's span, the parent of the attempts' spans. */
@@ -56,7 +60,10 @@ export class Job<In, Out, E> {
   crashes = 0
   /** The state of the user's Schedule for this unit. */
   schedule: unknown = undefined
-  /** When its backoff ends, in epoch milliseconds of the Clock, and its place among those due at the same time. */
+  /**
+   * When its backoff ends, in epoch milliseconds of the Clock, and its place among those due at the
+   * same time.
+   */
   due = 0
   turn = 0
   /** The gopher that runs it. */

@@ -11,12 +11,12 @@ interface Refusal {
 }
 
 /**
- * Writes bodies as JSON texts, and refuses those that would not come back. JSON writes `NaN` and `undefined` as `null`, a
- * Map as `{}` and a Date as a text.
+ * Writes bodies as JSON texts, and refuses those that would not come back. JSON writes `NaN` and
+ * `undefined` as `null`, a Map as `{}` and a Date as a text.
  *
- * The schema is looked at once. Where JSON keeps everything that it encodes to, and nothing is transformed, only texts with
- * `null` in them are read again. Other bodies are compared with what JSON gives back. Where the schema transforms, it also
- * decodes that.
+ * The schema is looked at once. Where JSON keeps everything that it encodes to, and nothing is
+ * transformed, only texts with `null` in them are read again. Other bodies are compared with what
+ * JSON gives back. Where the schema transforms, it also decodes that.
  *
  * @internal
  */

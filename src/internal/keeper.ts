@@ -4,8 +4,9 @@ import type { Outcome } from "../Outcome.ts"
 import type { Job } from "./job.ts"
 
 /**
- * Who keeps the units of a herd, if not the herd itself: it hears what becomes of each, and where there are two things to say
- * of one attempt the first of them counts. Units that it has for the herd have a `Job`, with its `settled` as their `settle`.
+ * Who keeps the units of a herd, if not the herd itself: it hears what becomes of each, and where
+ * there are two things to say of one attempt the first of them counts. Units that it has for the
+ * herd have a `Job`, with its `settled` as their `settle`.
  *
  * @internal
  */

@@ -1,8 +1,8 @@
 import * as Effect from "effect/Effect"
 
 /**
- * Writes a line of the log. A logger that throws, as one may that can't write what it is given, would otherwise end what the
- * line was to tell of.
+ * Writes a line of the log. A logger that throws, as one may that can't write what it is given,
+ * would otherwise end what the line was to tell of.
  *
  * @internal
  */

@@ -35,8 +35,9 @@ interface Sample {
 }
 
 /**
- * What the routes tell of one herd. It takes samples while the herd changes, so that a dashboard has a past to show when it
- * opens; for a herd that rests no timer runs, but for a durable one while somebody hears its events.
+ * What the routes tell of one herd. It takes samples while the herd changes, so that a dashboard
+ * has a past to show when it opens; for a herd that rests no timer runs, but for a durable one
+ * while somebody hears its events.
  *
  * @internal
  */
@@ -97,8 +98,9 @@ export class Monitor {
   readonly forget: Effect.Effect<void> = Effect.suspend(() => this.source?.forget ?? Effect.void)
 
   /**
-   * Server-sent events: the past, if it is asked for, and the state at once, when it or the source changes, and as a heartbeat. They end with
-   * the monitor's scope, since a server waits for its responses before it closes, and with the herd's.
+   * Server-sent events: the past, if it is asked for, and the state at once, when it or the source
+   * changes, and as a heartbeat. They end with the monitor's scope, since a server waits for its
+   * responses before it closes, and with the herd's.
    */
   events(history: boolean): Stream.Stream<Uint8Array> {
     const changes = changesOf({ turn: this.beat, state: () => {}, stopped: () => this.ended })
@@ -128,7 +130,9 @@ export class Monitor {
     encode(`event: history\ndata: [${this.samples.map(({ text }) => text).join(",")}]\n\n`)
   )
 
-  /** Each beat is for a change of the herd or of its source; who is late for it hears the latest. */
+  /**
+   * Each beat is for a change of the herd or of its source; who is late for it hears the latest.
+   */
   private readonly nextBeat: Effect.Effect<void> = this.pace.withPermits(1)(
     Effect.zipRight(Effect.sync(() => this.beat.next()), Effect.sleep(BEAT_MILLIS))
   )

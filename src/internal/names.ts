@@ -4,7 +4,8 @@ import { globalValue } from "effect/GlobalValue"
 const taken = globalValue("gofherd/names", () => new Set<string>())
 
 /**
- * Takes the name, or the first of `name-2`, `name-3`, … that is free: metrics of two herds must never mix.
+ * Takes the name, or the first of `name-2`, `name-3`, … that is free: metrics of two herds must
+ * never mix.
  *
  * @internal
  */

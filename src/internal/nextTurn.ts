@@ -1,7 +1,8 @@
 import * as Effect from "effect/Effect"
 
 /**
- * Waits for the next turn of the event loop, by which all that has come in meanwhile has been heard.
+ * Waits for the next turn of the event loop, by which all that has come in meanwhile has been
+ * heard.
  *
  * @internal
  */

@@ -11,7 +11,9 @@ export const noEffect = (name: string, value: unknown): Effect.Effect<never> => 
   return Effect.dieMessage(`expected ${name} to return an Effect, got ${show(value)}`)
 }
 
-/** A Promise that nobody takes, as that of an async function, ends the process if it is rejected. */
+/**
+ * A Promise that nobody takes, as that of an async function, ends the process if it is rejected.
+ */
 const disown = (value: unknown): void => {
   try {
     if (value instanceof Promise) value.catch(() => {})

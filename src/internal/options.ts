@@ -104,7 +104,8 @@ export const checkDurationNow = (
 }
 
 /**
- * What is given, each option read once: a herd stays as it was made, whatever becomes of the object.
+ * What is given, each option read once: a herd stays as it was made, whatever becomes of the
+ * object.
  *
  * @internal
  */

@@ -21,7 +21,10 @@ const statusOf = (exit: Exit.Exit<unknown, unknown>): Outcome.Status => {
   return Cause.isInterruptedOnly(exit.cause) ? "interrupted" : "failure"
 }
 
-/** Durations of less than a millisecond, by their microseconds: those of small units, for which making one would cost too much. */
+/**
+ * Durations of less than a millisecond, by their microseconds: those of small units, for which
+ * making one would cost too much.
+ */
 const short: Array<Duration.Duration> = []
 
 const durationOf = (millis: number): Duration.Duration => {

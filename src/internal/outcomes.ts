@@ -5,16 +5,21 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import { Condition } from "./condition.ts"
 
-/** A waiting reader is woken when so many are there: waking it costs as much as several small units. */
+/**
+ * A waiting reader is woken when so many are there: waking it costs as much as several small units.
+ */
 const BATCH = 64
 
-/** With fewer, it is woken at the end of the turn if there are but a few or it was a long one, and otherwise after so many turns. */
+/**
+ * With fewer, it is woken at the end of the turn if there are but a few or it was a long one, and
+ * otherwise after so many turns.
+ */
 const FEW = 8
 const TURNS = 4
 
 /**
- * Results on their way to a reader, who swaps the whole buffer out. It never refuses one: who fills it looks at `full`
- * before starting what will produce another.
+ * Results on their way to a reader, who swaps the whole buffer out. It never refuses one: who fills
+ * it looks at `full` before starting what will produce another.
  *
  * @internal
  */
@@ -54,7 +59,10 @@ export class Outcomes<A, E = never> {
     if (this.items.push(item) >= this.batch) this.arrival.check()
   }
 
-  /** To be called at the end of a turn, perhaps a long one; `true` if it has to be called at the end of the next one, too. */
+  /**
+   * To be called at the end of a turn, perhaps a long one; `true` if it has to be called at the end
+   * of the next one, too.
+   */
   flush(long: boolean): boolean {
     if (!this.arrival.awaited || this.items.length === 0) return false
     if (!long && this.items.length >= FEW && ++this.turns < TURNS) return true

@@ -9,10 +9,15 @@ import { attempt, bootId } from "./boot.ts"
  * @internal
  */
 export interface Owner {
-  /** The machine since it was booted, and the namespace in which processes have their numbers: in each container another. */
+  /**
+   * The machine since it was booted, and the namespace in which processes have their numbers: in
+   * each container another.
+   */
   readonly host: string
   readonly pid: number
-  /** When the process started, in the kernel's ticks since it was booted: numbers are used again. */
+  /**
+   * When the process started, in the kernel's ticks since it was booted: numbers are used again.
+   */
   readonly started: string
   readonly random: string
 }
@@ -20,7 +25,8 @@ export interface Owner {
 /** What Linux says of it; elsewhere nothing. */
 const startOf = (pid: number): string => {
   const stat = attempt(() => readFileSync(`/proc/${pid}/stat`, "utf8"))
-  // The name of the program stands in parentheses and may hold anything; its start is the 22nd field of all, so the 20th after it.
+  // The name of the program stands in parentheses and may hold anything; its start is the 22nd
+  // field of all, so the 20th after it.
   return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19] ?? ""
 }
 

@@ -34,8 +34,8 @@ export const resizeBy = (
   })
 
 /**
- * `{"num": 10, "mode": "interrupt", "paused": false, "fleet": 40}`, or some of it. Nothing is changed unless all of it can be. Says
- * whether the source was told something.
+ * `{"num": 10, "mode": "interrupt", "paused": false, "fleet": 40}`, or some of it. Nothing is
+ * changed unless all of it can be. Says whether the source was told something.
  *
  * @internal
  */
@@ -60,7 +60,8 @@ export const updateBy = (
     if (mode !== undefined && num === undefined) return yield* refuse("mode together with num", body)
     const size = num === undefined ? undefined : yield* sizeIn(body, before)
     const resizeFleet = fleet === undefined ? Effect.void : yield* fleetIn(herd, fleet, before)
-    // The source is told first, since it can fail; so the size has to be one that the herd won't refuse then.
+    // The source is told first, since it can fail; so the size has to be one that the herd won't
+    // refuse then.
     if (size !== undefined && size > herd.maxSize) yield* tooLarge(herd, size, before)
     yield* seenThrough(Effect.gen(function*() {
       yield* resizeFleet

@@ -22,9 +22,9 @@ const attempt = <A>(read: () => A): A | undefined => {
 const RESOLUTION = 10
 
 /**
- * How long the event loop was held up at worst, of late. It looks from the first time that somebody asks until nobody has
- * asked for a while, so nobody has to stop it; it does not keep the process alive. Asking changes nothing, so any number of
- * readers see the same.
+ * How long the event loop was held up at worst, of late. It looks from the first time that somebody
+ * asks until nobody has asked for a while, so nobody has to stop it; it does not keep the process
+ * alive. Asking changes nothing, so any number of readers see the same.
  *
  * @internal
  */
@@ -34,7 +34,10 @@ export class EventLoopLag {
   private readonly window: number
   private readonly idle: number
 
-  /** A delay is remembered for one to two times `window`; `idle` after the last time that somebody asked it stops. In ms. */
+  /**
+   * A delay is remembered for one to two times `window`; `idle` after the last time that somebody
+   * asked it stops. In ms.
+   */
   constructor({ idle, window }: { readonly window: number; readonly idle: number }) {
     this.window = window
     this.idle = idle
@@ -103,8 +106,8 @@ const cpu = MetricKey.counter("process_cpu_seconds_total", {
 })
 
 /**
- * The figures of the process, read now; those that the runtime doesn't have are left out. The names are those that
- * Prometheus' client libraries use.
+ * The figures of the process, read now; those that the runtime doesn't have are left out. The names
+ * are those that Prometheus' client libraries use.
  *
  * @internal
  */

@@ -25,7 +25,10 @@ export interface Progress {
   readonly elapsed: number
 }
 
-/** The rate is that of the last so many milliseconds, or of the last so many units where those take longer. */
+/**
+ * The rate is that of the last so many milliseconds, or of the last so many units where those take
+ * longer.
+ */
 const WINDOW = 5_000
 const UNITS = 10
 

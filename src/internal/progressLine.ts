@@ -127,7 +127,10 @@ interface Layout {
   readonly colors: boolean
 }
 
-/** Puts the parts in a row, the most needed first. `bar` is what share of the bar before the others is full. */
+/**
+ * Puts the parts in a row, the most needed first. `bar` is what share of the bar before the others
+ * is full.
+ */
 const row = (
   { bar, label, parts }: { readonly label: string; readonly bar?: number; readonly parts: ReadonlyArray<Part> },
   { colors, columns }: Layout

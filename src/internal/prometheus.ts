@@ -37,7 +37,9 @@ const typeOf = ({ metricKey, metricState }: MetricPair.MetricPair.Untyped): Fami
   return MetricKeyType.isCounterKey(metricKey.keyType) && metricKey.keyType.incremental ? "counter" : "gauge"
 }
 
-/** The samples of one metric: the suffix of the name, labels beyond the metric's own, and the value. */
+/**
+ * The samples of one metric: the suffix of the name, labels beyond the metric's own, and the value.
+ */
 function* samplesOf({ metricState: state }: MetricPair.MetricPair.Untyped): Generator<
   readonly [suffix: string, labels: Labels, value: number | bigint]
 > {

@@ -1,12 +1,14 @@
-/** How often each bucket of a histogram was hit: not cumulative, the last one has no upper bound. */
+/**
+ * How often each bucket of a histogram was hit: not cumulative, the last one has no upper bound.
+ */
 export interface Buckets {
   readonly bounds: ReadonlyArray<number>
   readonly counts: ReadonlyArray<number>
 }
 
 /**
- * A quantile of what was observed between two readings of a histogram, `null` if nothing was. By linear interpolation
- * inside the bucket, as Prometheus' `histogram_quantile` does it:
+ * A quantile of what was observed between two readings of a histogram, `null` if nothing was. By
+ * linear interpolation inside the bucket, as Prometheus' `histogram_quantile` does it:
  * https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile
  *
  * @internal

@@ -11,8 +11,8 @@ const LONGEST = 60
 const MOST = 1_000
 
 /**
- * Units whose settlement a source refuses while it takes others. Each waits here, longer after every refusal, and is then
- * tried again on its own.
+ * Units whose settlement a source refuses while it takes others. Each waits here, longer after
+ * every refusal, and is then tried again on its own.
  *
  * @internal
  */

@@ -34,7 +34,9 @@ export class Past {
 export class Failure {
   /** 1 for the first attempt. */
   readonly attempt: number
-  /** When an attempt failed first, in epoch milliseconds. `undefined` if this failure is the first. */
+  /**
+   * When an attempt failed first, in epoch milliseconds. `undefined` if this failure is the first.
+   */
   readonly firstAt: number | undefined
   /** How far the Schedule has gone with the unit, if this process remembers it. */
   readonly past: Past | undefined

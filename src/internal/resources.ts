@@ -23,7 +23,8 @@ const maxCrashesOf = (options: ReplaceOptions = {}): number => {
 }
 
 /**
- * What becomes of a herd's gophers by what they own: it can't be acquired or released, or it breaks.
+ * What becomes of a herd's gophers by what they own: it can't be acquired or released, or it
+ * breaks.
  *
  * @internal
  */

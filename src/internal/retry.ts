@@ -23,8 +23,8 @@ export type Decision =
 const giveUp: Decision = { _tag: "GiveUp" }
 
 /**
- * One step of the Schedule for one unit, as `Effect.retry` does it: only a typed failure is retried, never a defect or an
- * interruption.
+ * One step of the Schedule for one unit, as `Effect.retry` does it: only a typed failure is
+ * retried, never a defect or an interruption.
  *
  * @internal
  */

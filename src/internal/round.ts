@@ -19,7 +19,10 @@ export class Round {
     }
   }
 
-  /** Waits until more than so many have ended: who looks first, and waits from there, misses none in between. */
+  /**
+   * Waits until more than so many have ended: who looks first, and waits from there, misses none in
+   * between.
+   */
   after(ended: number): Effect.Effect<void> {
     return Effect.async<void>((resume) => {
       if (this.ended > ended) return resume(Exit.void)

@@ -135,7 +135,8 @@ const herdsHandlers = (
           (events) =>
             HttpServerResponse.stream(events, {
               contentType: "text/event-stream",
-              // A server that closes has no idle connection to wait for, and nginx does not hold events back.
+              // A server that closes has no idle connection to wait for, and nginx does not hold
+              // events back.
               headers: { connection: "close", "x-accel-buffering": "no" }
             })
         )))

@@ -13,7 +13,8 @@ interface Waiting {
 }
 
 /**
- * Says, once, that nothing starts because the unit of each gopher waits for a `run` of its own herd.
+ * Says, once, that nothing starts because the unit of each gopher waits for a `run` of its own
+ * herd.
  *
  * @internal
  */
@@ -34,7 +35,9 @@ export class SelfWaitWatch {
     this.warn = options.warn
   }
 
-  /** The gopher's unit calls `run` of its own herd. The result is to be called when that returns. */
+  /**
+   * The gopher's unit calls `run` of its own herd. The result is to be called when that returns.
+   */
   runs(gopher: Worker): () => void {
     const known = this.waiting.get(gopher)
     const waiting = known?.work === gopher.work && known !== undefined ? known : { work: gopher.work, runs: 0 }

@@ -2,8 +2,9 @@
 const SET = 1_000
 
 /**
- * The time of a server, in epoch milliseconds: what it said last, and the time since then by this machine's monotonic clock. Setting
- * the clock of this machine does not change it. It does not go back, unless the server's clock is set back.
+ * The time of a server, in epoch milliseconds: what it said last, and the time since then by this
+ * machine's monotonic clock. Setting the clock of this machine does not change it. It does not go
+ * back, unless the server's clock is set back.
  *
  * @internal
  */
@@ -18,7 +19,10 @@ export class ServerTime {
     return Math.floor(this.read())
   }
 
-  /** A whole number that has yet to come: what is written down. So what is due some time after that is not early. */
+  /**
+   * A whole number that has yet to come: what is written down. So what is due some time after that
+   * is not early.
+   */
   get next(): number {
     return Math.ceil(this.read())
   }
@@ -33,7 +37,10 @@ export class ServerTime {
     return performance.now() - this.heardAt
   }
 
-  /** The server has said what time it is, in answer to a question that was asked at that time of `performance.now()`. */
+  /**
+   * The server has said what time it is, in answer to a question that was asked at that time of
+   * `performance.now()`.
+   */
   heard(time: number, asked: number): void {
     this.heardAt = performance.now()
     const [least, most] = [time - this.heardAt, time - asked]

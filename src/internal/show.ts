@@ -5,8 +5,8 @@ const LONGEST = 80
 const MOST = LONGEST / 2
 
 /**
- * A value as an error message names it: short, on one line, and never a throw. What takes long to write down, such as a list of a
- * million elements, is not looked at beyond what is told of it.
+ * A value as an error message names it: short, on one line, and never a throw. What takes long to
+ * write down, such as a list of a million elements, is not looked at beyond what is told of it.
  *
  * @internal
  */
@@ -86,7 +86,8 @@ const kindOf = (value: unknown): string | undefined => {
  */
 export const saidBy = (error: unknown): string | undefined => {
   try {
-    // A user's class may make anything of these. Errors tagged by Effect are called by their tag, and often have nothing to add.
+    // A user's class may make anything of these. Errors tagged by Effect are called by their tag,
+    // and often have nothing to add.
     const said: ReadonlyArray<unknown> = error instanceof Error ? [error.message, error.name] : []
     return said.find((text): text is string => typeof text === "string" && text !== "")
   } catch {

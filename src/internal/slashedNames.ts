@@ -11,10 +11,12 @@ interface Paths {
 }
 
 /**
- * Finds herds with a slash in their names behind a proxy that decodes `%2F`, as nginx does with `proxy_pass` and a path.
+ * Finds herds with a slash in their names behind a proxy that decodes `%2F`, as nginx does with
+ * `proxy_pass` and a path.
  *
- * The shortest name of a herd counts that is followed by a path of the contract, or by nothing. So a path means one herd,
- * whatever the method. A name that comes encoded is one segment, and is not read in another way.
+ * The shortest name of a herd counts that is followed by a path of the contract, or by nothing. So
+ * a path means one herd, whatever the method. A name that comes encoded is one segment, and is not
+ * read in another way.
  *
  * @internal
  */
@@ -35,7 +37,10 @@ export const slashedNames = (
   )
 }
 
-/** The URL with the name encoded; `undefined` if the router finds it as it is, or if there is no such herd. */
+/**
+ * The URL with the name encoded; `undefined` if the router finds it as it is, or if there is no
+ * such herd.
+ */
 const encodedName = (url: string, names: ReadonlySet<string>, paths: Paths): string | undefined => {
   const path = url.replace(/^https?:\/\/[^/?]*/i, "")
   const read = split(path, /[?#;]/)

@@ -2,7 +2,10 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 
-/** The longest that a timer takes, in milliseconds. Effect's Clock sleeps for ever if it is given more. */
+/**
+ * The longest that a timer takes, in milliseconds. Effect's Clock sleeps for ever if it is given
+ * more.
+ */
 const LONGEST = 2 ** 31 - 1
 
 /**

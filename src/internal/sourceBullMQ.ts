@@ -29,10 +29,16 @@ import { isSize } from "./options.ts"
 import { sleep } from "./sleep.ts"
 import { listOptions, MAX_BODY_BYTES } from "./sourceOptions.ts"
 
-/** Milliseconds: the shortest and the longest between two looks for leases that have run out; otherwise it is a quarter of a lease. */
+/**
+ * Milliseconds: the shortest and the longest between two looks for leases that have run out;
+ * otherwise it is a quarter of a lease.
+ */
 const RECOVER = { shortest: 20, longest: 10_000 }
 
-/** Milliseconds between two looks for units that are done and have been kept for long enough, and how many of them are deleted at a time. */
+/**
+ * Milliseconds between two looks for units that are done and have been kept for long enough, and
+ * how many of them are deleted at a time.
+ */
 const FORGET = 1_000
 const DELETED = 1_000
 
@@ -175,7 +181,9 @@ class BullQueue implements Queue {
     while (deleted === DELETED) deleted = await this.engine.forget(this.retention, DELETED)
   })
 
-  /** Both, again and again. What fails is tried again, and told by whatever is asked for meanwhile. */
+  /**
+   * Both, again and again. What fails is tried again, and told by whatever is asked for meanwhile.
+   */
   readonly tending: Effect.Effect<never> = Effect.suspend(() => {
     const often = Duration.millis(Math.min(RECOVER.longest, Math.max(RECOVER.shortest, this.lease / 4)))
     const always = (effect: Effect.Effect<void, SourceError>, interval: Duration.DurationInput) =>

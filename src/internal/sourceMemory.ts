@@ -25,7 +25,9 @@ import { StoreTime } from "./storeTime.ts"
 /** Of all sources in memory. */
 const time = new StoreTime(() => 0)
 
-/** One that has a herd's units open: by a source, all of whose owners are in this process and alive. */
+/**
+ * One that has a herd's units open: by a source, all of whose owners are in this process and alive.
+ */
 interface Owner {
   readonly source: object
 }
@@ -65,7 +67,10 @@ class MemoryQueue {
   private readonly dead = new Set<Kept>()
   /** Units that are done, and by which claim. */
   private readonly done = new Map<string, { readonly owner: Owner; readonly token: string }>()
-  /** The same in that order. To look for the first of a Map, whose first were deleted, takes longer the more these were. */
+  /**
+   * The same in that order. To look for the first of a Map, whose first were deleted, takes longer
+   * the more these were.
+   */
   private readonly ages = new Fifo<{ readonly id: string; readonly at: number }>()
   private readonly retention: number
   /** As those say who opened it last. */
@@ -319,11 +324,14 @@ class MemoryQueue {
   }
 }
 
-/** An owner of the same source is open, or it would have released the unit: its lease says nothing. */
+/**
+ * An owner of the same source is open, or it would have released the unit: its lease says nothing.
+ */
 const isAlive = ({ owner }: Kept, { source }: Owner): boolean => owner?.source === source
 
 /**
- * The units of herds by their names. A test may have several sources on it, as if each were a process of its own.
+ * The units of herds by their names. A test may have several sources on it, as if each were a
+ * process of its own.
  *
  * @internal
  */

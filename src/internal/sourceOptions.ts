@@ -37,8 +37,9 @@ export const pollIntervalOf = (pollInterval: unknown = "100 millis"): Duration.D
   boundedDuration(checkDurationNow("pollInterval", "a duration of more than 0", pollInterval, Duration.greaterThan(0)))
 
 /**
- * The largest body that databases keep, in bytes of JSON. Escaped once more in a parameter it is twice as long at most: a string of
- * JavaScript, a value of SQLite and a `jsonb` of PostgreSQL can be that long.
+ * The largest body that databases keep, in bytes of JSON. Escaped once more in a parameter it is
+ * twice as long at most: a string of JavaScript, a value of SQLite and a `jsonb` of PostgreSQL can
+ * be that long.
  *
  * @internal
  */

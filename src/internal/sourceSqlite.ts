@@ -32,13 +32,22 @@ import { statements, tables, VERSION } from "./sqliteStatements.ts"
 import { machine, steadyMillis } from "./steadyTime.ts"
 import { StoreTime } from "./storeTime.ts"
 
-/** Milliseconds between two looks for owners that have died, and for units that are done and have been kept for long enough. */
+/**
+ * Milliseconds between two looks for owners that have died, and for units that are done and have
+ * been kept for long enough.
+ */
 const TIDY = 1_000
 
-/** How many units change their state at a time: nobody else writes, and the event loop stands still, meanwhile. */
+/**
+ * How many units change their state at a time: nobody else writes, and the event loop stands still,
+ * meanwhile.
+ */
 const STEP = 1_000
 
-/** How many units are forgotten, listed, redriven or discarded at a time: what takes about as many milliseconds. */
+/**
+ * How many units are forgotten, listed, redriven or discarded at a time: what takes about as many
+ * milliseconds.
+ */
 const STEPS = { first: 4, most: 10_000, millis: 10 }
 
 /** At least as many are forgotten at a time: they have no bodies. */
@@ -152,8 +161,8 @@ class SqliteSource {
   )
 
   /**
-   * All processes of one run of the machine agree on it, also those that start after the time of day was set. Where that run has no
-   * name, each process takes the time of day at its start.
+   * All processes of one run of the machine agree on it, also those that start after the time of
+   * day was set. Where that run has no name, each process takes the time of day at its start.
    */
   private findOffset(operation: string, boot: string | undefined): Effect.Effect<number, SourceError> {
     return Effect.gen(this, function*() {
@@ -286,8 +295,9 @@ class SqliteQueue implements Queue {
       for (const { token } of claims) this.held.delete(token)
       const claimed = rows.filter(({ state }) => state === "held").toSorted(byPlace).map(claimOf)
       for (const { token } of claimed) this.held.add(token)
-      // A user's transaction may have had the connection for so long that others may take them at once.
-      // If that fails they are handed out all the same: nobody else would, as this owner holds them.
+      // A user's transaction may have had the connection for so long that others may take them at
+      // once. If that fails they are handed out all the same: nobody else would, as this owner
+      // holds them.
       if (claimed.length > 0 && this.source.time.now(clock) - now > this.lease / 3) {
         yield* Effect.ignore(this.renew(claimed))
       }
@@ -329,7 +339,10 @@ class SqliteQueue implements Queue {
 
   // ---------------------------------------------------------------------------------------------------- what time brings about
 
-  /** Also of a herd that is always busy, so that units whose time has come are not the last for ever. */
+  /**
+   * Also of a herd that is always busy, so that units whose time has come are not the last for
+   * ever.
+   */
   private tend(now: number): Effect.Effect<void, SourceError> {
     return Effect.gen(this, function*() {
       if (now >= this.nextDue) {
@@ -344,7 +357,10 @@ class SqliteQueue implements Queue {
     })
   }
 
-  /** Units of owners that have died, or have not been heard of for too long: of none that is at work here, which may have been kept from renewing. */
+  /**
+   * Units of owners that have died, or have not been heard of for too long: of none that is at work
+   * here, which may have been kept from renewing.
+   */
   readonly recover = (now: number): Effect.Effect<void, SourceError> =>
     Effect.gen(this, function*() {
       const owners = yield* this.read<{ readonly owner: string }>("recover", statements.owners, [
@@ -367,8 +383,8 @@ class SqliteQueue implements Queue {
     })
 
   /**
-   * Forgets units that are done and have been kept for long enough, again and again. A step takes some milliseconds, and others
-   * have as long before the next one. What fails is tried again.
+   * Forgets units that are done and have been kept for long enough, again and again. A step takes
+   * some milliseconds, and others have as long before the next one. What fails is tried again.
    */
   readonly forgetting: Effect.Effect<void> = Effect.suspend(() => {
     if (!this.source.forgets) return Effect.void
@@ -418,7 +434,8 @@ class SqliteQueue implements Queue {
       Effect.gen(this, function*() {
         const { limit, maxBody, offset } = listOptions(options)
         const page = yield* this.read("list", statements.page, [this.herd, limit, offset])
-        // Characters, of which each has one or two code units: one more than is wanted shows that there is more.
+        // Characters, of which each has one or two code units: one more than is wanted shows that
+        // there is more.
         const characters = Math.min(maxBody, LONGEST_TEXT) + 1
         const letters: Array<DeadLetter> = []
         const clock = yield* Effect.clock

@@ -10,7 +10,8 @@ import { cut } from "./show.ts"
 export const LONGEST_CAUSE = 4_000
 
 /**
- * Why a unit failed, as a source keeps it: with the stack, but of limited length, and of characters that any database takes.
+ * Why a unit failed, as a source keeps it: with the stack, but of limited length, and of characters
+ * that any database takes.
  *
  * @internal
  */
@@ -25,7 +26,8 @@ export const causeText = (cause: Cause.Cause<unknown>): string =>
 export const cutCause = (text: string): string => cut(text, LONGEST_CAUSE, "…")
 
 /**
- * A dead letter with no more of its body than that. A store may have given a little more, to show that there is more.
+ * A dead letter with no more of its body than that. A store may have given a little more, to show
+ * that there is more.
  *
  * @internal
  */

@@ -18,7 +18,9 @@ const FRESH_MILLIS = 1_000
 /** For so long whoever asks waits for an answer. */
 const PATIENCE_MILLIS = 1_000
 
-/** For so long an answer is told while the next one keeps others waiting, which is then given up. */
+/**
+ * For so long an answer is told while the next one keeps others waiting, which is then given up.
+ */
 const KEPT_MILLIS = 10_000
 
 /** What the source has of a herd. */
@@ -42,8 +44,9 @@ interface Question {
 }
 
 /**
- * What the source has of a herd, asked of it at most once a second, however many want to know: a count can cost a database more
- * than the page that shows it is worth. A source that fails, or hangs, keeps nobody from what the herd itself says.
+ * What the source has of a herd, asked of it at most once a second, however many want to know: a
+ * count can cost a database more than the page that shows it is worth. A source that fails, or
+ * hangs, keeps nobody from what the herd itself says.
  *
  * @internal
  */
@@ -77,7 +80,10 @@ export class SourceWatch {
     this.asking = undefined
   })
 
-  /** Looks once a second, until the scope closes, and runs this after each change, whoever has come upon it. */
+  /**
+   * Looks once a second, until the scope closes, and runs this after each change, whoever has come
+   * upon it.
+   */
   watch(changed: Effect.Effect<void>): Effect.Effect<void, never, Scope.Scope> {
     return Effect.gen(this, function*() {
       yield* this.figures
@@ -101,7 +107,10 @@ export class SourceWatch {
     return this.time.read(clock) - this.latest.at
   }
 
-  /** Asks, unless that is under way. The question is everybody's, so it is not given up with whoever asked first. */
+  /**
+   * Asks, unless that is under way. The question is everybody's, so it is not given up with whoever
+   * asked first.
+   */
   private readonly ask: Effect.Effect<Question> = Effect.uninterruptible(Effect.clockWith((clock) => {
     if (this.asking !== undefined) return Effect.succeed(this.asking)
     const question = { since: this.time.read(clock), done: Deferred.unsafeMake<void>(FiberId.none) }

@@ -10,8 +10,9 @@ import type * as Scope from "effect/Scope"
 import { isObject } from "./check.ts"
 
 /**
- * Milliseconds that SQLite itself waits for another process's write, at least. The event loop stands still meanwhile.
- * But libsql leaves a refused statement open until it is garbage, and nothing can be written on its connection until then.
+ * Milliseconds that SQLite itself waits for another process's write, at least. The event loop
+ * stands still meanwhile. But libsql leaves a refused statement open until it is garbage, and
+ * nothing can be written on its connection until then.
  */
 const BUSY = 1_000
 
@@ -45,7 +46,9 @@ interface Level {
 
 const levelOf = ([row]: ReadonlyArray<Level>): number => row?.synchronous ?? FULL
 
-/** Columns of numbers. Drivers give integers as numbers, bigints or strings, as their users choose. */
+/**
+ * Columns of numbers. Drivers give integers as numbers, bigints or strings, as their users choose.
+ */
 const numeric = ["value", "units", "timeout", "synchronous", "priority", "place", "attempts", "crashes", "ended_at"]
   .concat("first_failure_at", "oldest")
 
@@ -79,7 +82,10 @@ const isStrange = (error: SqlError.SqlError): boolean => {
 const set = (connection: Connection, setting: string): Effect.Effect<void> =>
   Effect.ignore(connection.execute(`PRAGMA ${setting}`, [], undefined))
 
-/** All of them begin in one turn of the event loop, in order: no statement of anybody else's comes in between. */
+/**
+ * All of them begin in one turn of the event loop, in order: no statement of anybody else's comes
+ * in between.
+ */
 const between = <A, E>(
   before: ReadonlyArray<Effect.Effect<void>>,
   effect: Effect.Effect<A, E>,
@@ -94,9 +100,10 @@ const between = <A, E>(
   })
 
 /**
- * Runs statements by the user's client. A write has the settings that it needs on the very connection that does it: libsql's client
- * opens a new connection after each transaction. A temporary view marks the connections that are set up, and writes look for it.
- * `synchronous` is set in the same hold of the connection as the write, and afterwards it is the user's own again.
+ * Runs statements by the user's client. A write has the settings that it needs on the very
+ * connection that does it: libsql's client opens a new connection after each transaction. A
+ * temporary view marks the connections that are set up, and writes look for it. `synchronous` is
+ * set in the same hold of the connection as the write, and afterwards it is the user's own again.
  *
  * @internal
  */
@@ -120,7 +127,10 @@ export class SqliteConnection {
     return this.trying(this.query<A>(statement, parameters))
   }
 
-  /** What is `synced` is on the disk when it returns. In a transaction of the user's that is up to its commit. */
+  /**
+   * What is `synced` is on the disk when it returns. In a transaction of the user's that is up to
+   * its commit.
+   */
   write<A extends object>(
     statement: string,
     parameters: ReadonlyArray<unknown>,
@@ -148,7 +158,10 @@ export class SqliteConnection {
     return Effect.map(this.sql.unsafe<A>(statement, parameters).withoutTransform, numbered)
   }
 
-  /** Runs at another level than the user's. A level that the user has changed meanwhile is found in the same hold. */
+  /**
+   * Runs at another level than the user's. A level that the user has changed meanwhile is found in
+   * the same hold.
+   */
   private at<A, E>(
     level: number,
     run: (connection: Connection) => Effect.Effect<A, E>
@@ -199,7 +212,10 @@ export class SqliteConnection {
     return Effect.asVoid(Effect.zipRight(looked, marked))
   })
 
-  /** Effect does not give way meanwhile: libsql's connection is not reserved, and a transaction would put another one in its place. */
+  /**
+   * Effect does not give way meanwhile: libsql's connection is not reserved, and a transaction
+   * would put another one in its place.
+   */
   private hold<A, E>(use: (connection: Connection) => Effect.Effect<A, E>): Effect.Effect<A, E | SqlError.SqlError> {
     const held = Effect.uninterruptibleMask((restore) => Effect.scoped(Effect.flatMap(restore(this.connection), use)))
     return Effect.withMaxOpsBeforeYield(held, Number.MAX_SAFE_INTEGER)

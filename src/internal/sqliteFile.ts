@@ -9,8 +9,8 @@ const stat = (path: string): BigIntStats | undefined => {
 }
 
 /**
- * The file of a database, as it was when that was opened. One that is deleted or replaced goes on taking writes, which nobody
- * else will ever read.
+ * The file of a database, as it was when that was opened. One that is deleted or replaced goes on
+ * taking writes, which nobody else will ever read.
  *
  * @internal
  */

@@ -8,9 +8,10 @@ import { isSetUp } from "./sqliteConnection.ts"
 export const VERSION = 1
 
 /**
- * Each state has an index of its own, which holds the rows that are in it: so that claiming costs the same with ten rows and with ten
- * million. `place` is when a unit was, or will be, ready; among units of the same millisecond `seq` decides. `claims` counts every
- * claim, and with `owner` tells each from any other; `attempts` does not count those that were released.
+ * Each state has an index of its own, which holds the rows that are in it: so that claiming costs
+ * the same with ten rows and with ten million. `place` is when a unit was, or will be, ready; among
+ * units of the same millisecond `seq` decides. `claims` counts every claim, and with `owner` tells
+ * each from any other; `attempts` does not count those that were released.
  *
  * @internal
  */
@@ -40,7 +41,8 @@ export const tables = [
   `CREATE INDEX IF NOT EXISTS gofherd_held ON gofherd_units (herd, lease_until) WHERE state = 'held'`,
   `CREATE INDEX IF NOT EXISTS gofherd_done ON gofherd_units (herd, ended_at) WHERE state = 'done'`,
   `CREATE INDEX IF NOT EXISTS gofherd_dead ON gofherd_units (herd, ended_at, seq) WHERE state = 'dead'`,
-  // To count a million rows would hold the event loop up for 50 ms; to keep the counts costs a tenth of what a unit does.
+  // To count a million rows would hold the event loop up for 50 ms; to keep the counts costs a
+  // tenth of what a unit does.
   `CREATE TABLE IF NOT EXISTS gofherd_counts (
     herd TEXT NOT NULL,
     state TEXT NOT NULL,
@@ -79,7 +81,8 @@ const discard = (letters: string): string =>
  * @internal
  */
 export const statements = {
-  // The latest time that was written down, other than those to come. By the last row, and by each herd's indices.
+  // The latest time that was written down, other than those to come. By the last row, and by each
+  // herd's indices.
   seen: `SELECT max(
       coalesce((SELECT place FROM gofherd_units WHERE seq = (SELECT max(seq) FROM gofherd_units) AND state <> 'delayed'), 0),
       coalesce((
@@ -94,8 +97,8 @@ export const statements = {
   offer: `INSERT INTO gofherd_units (herd, id, body, priority, state, place)
     SELECT ?, value->>0, value->>1, value->>2, value->>3, value->>4 FROM json_each(?) WHERE ${isSetUp}
     ON CONFLICT (herd, id) DO NOTHING`,
-  // Settles some claims, and makes others. A settlement that is repeated does the same once more, as long as nobody has taken the
-  // row: its owner stays for that.
+  // Settles some claims, and makes others. A settlement that is repeated does the same once more,
+  // as long as nobody has taken the row: its owner stays for that.
   work: `UPDATE gofherd_units SET
       state = s.state,
       place = coalesce(s.at, place),

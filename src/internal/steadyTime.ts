@@ -15,8 +15,8 @@ const nanosOf = (clock: Clock.Clock): number => Number(clock.unsafeCurrentTimeNa
 const origin = nanosOf(machine) - performance.now()
 
 /**
- * The Clock's nanoseconds, in milliseconds. For Effect's own Clock this reads `performance.now()`, the same
- * monotonic time: test tools that replace the timers replace it, too.
+ * The Clock's nanoseconds, in milliseconds. For Effect's own Clock this reads `performance.now()`,
+ * the same monotonic time: test tools that replace the timers replace it, too.
  *
  * @internal
  */
@@ -24,8 +24,9 @@ export const steadyMillis = (clock: Clock.Clock): number =>
   clock === machine ? origin + performance.now() : nanosOf(clock)
 
 /**
- * A time in milliseconds that never goes back. It is the Clock's nanoseconds, which with Effect's own Clock are those of the
- * machine since it was started: the time of day may be set, and what waits for an instant of it would wait an hour longer.
+ * A time in milliseconds that never goes back. It is the Clock's nanoseconds, which with Effect's
+ * own Clock are those of the machine since it was started: the time of day may be set, and what
+ * waits for an instant of it would wait an hour longer.
  *
  * @internal
  */

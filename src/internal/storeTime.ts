@@ -17,8 +17,8 @@ interface Reading {
 }
 
 /**
- * The time of a store, in whole milliseconds. It is the Clock's time of day, corrected by what that was set by: so it goes on as the
- * Clock's steady time does. It never goes back.
+ * The time of a store, in whole milliseconds. It is the Clock's time of day, corrected by what that
+ * was set by: so it goes on as the Clock's steady time does. It never goes back.
  *
  * @internal
  */
@@ -26,7 +26,9 @@ export class StoreTime {
   private readonly offsetOf: (clock: Clock.Clock) => number
   private readonly readings = new WeakMap<Clock.Clock, Reading>()
 
-  /** It is asked once for each Clock how far the store's time is ahead of the Clock's nanoseconds. */
+  /**
+   * It is asked once for each Clock how far the store's time is ahead of the Clock's nanoseconds.
+   */
   constructor(offsetOf: (clock: Clock.Clock) => number) {
     this.offsetOf = offsetOf
   }

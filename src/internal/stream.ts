@@ -18,14 +18,16 @@ interface Host<In, Out, E> {
   readonly jobOf: (body: In, settle: (outcome: Outcome<In, Out, E>) => void) => Job<In, Out, E>
   /** Enters the jobs in order. */
   readonly enter: (jobs: ReadonlyArray<Job<In, Out, E>>) => Effect.Effect<void, HerdClosed>
-  /** Takes a job that was accepted out of the herd, at once. The result waits until that is done. */
+  /**
+   * Takes a job that was accepted out of the herd, at once. The result waits until that is done.
+   */
   readonly cancel: (job: Job<In, Out, E>) => Effect.Effect<void>
   readonly turn: Turn
 }
 
 /**
- * Passes a stream through a herd, chunk by chunk: the outcomes of one input wait in a buffer of their own. No gopher waits
- * for their reader, instead no more of the input is taken.
+ * Passes a stream through a herd, chunk by chunk: the outcomes of one input wait in a buffer of
+ * their own. No gopher waits for their reader, instead no more of the input is taken.
  *
  * @internal
  */

@@ -25,8 +25,9 @@ const showing = (gauge: Metric.Metric.Gauge<number>, labels: Labels) => {
 }
 
 /**
- * What a herd counts. Counting is adding to an integer; `flush` carries the differences to the metrics, since an update by
- * Effect costs 40 times as much and one by `unsafeUpdate` as much as a small unit.
+ * What a herd counts. Counting is adding to an integer; `flush` carries the differences to the
+ * metrics, since an update by Effect costs 40 times as much and one by `unsafeUpdate` as much as a
+ * small unit.
  *
  * @internal
  */

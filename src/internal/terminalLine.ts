@@ -2,10 +2,14 @@ import type { Terminal } from "../HerdProgress.ts"
 
 const START = "\r"
 const ERASE = "\u001b[J"
-/** Everything, which tmux would put into its history if that began in the first cell of the screen. */
+/**
+ * Everything, which tmux would put into its history if that began in the first cell of the screen.
+ */
 const ERASE_ALL = `${START} ${ERASE}${START}\u001b[K`
 
-/** What a line is drawn on may break, as a pipe does: that is no reason for anything else to end. */
+/**
+ * What a line is drawn on may break, as a pipe does: that is no reason for anything else to end.
+ */
 const attempt = <A>(effect: () => A): A | undefined => {
   try {
     return effect()
@@ -26,10 +30,12 @@ const environment = () => {
 const endsLine = (chunk: string | Uint8Array) => typeof chunk === "string" ? chunk.endsWith("\n") : chunk.at(-1) === 10
 
 /**
- * The last line of a terminal, drawn again and again in its place. What others write meanwhile comes above it.
+ * The last line of a terminal, drawn again and again in its place. What others write meanwhile
+ * comes above it.
  *
- * The cursor stays visible, so that nothing has to be put right if the process is killed; and at the beginning of the line,
- * where it also is when a terminal that became narrower has broken the line into several.
+ * The cursor stays visible, so that nothing has to be put right if the process is killed; and at
+ * the beginning of the line, where it also is when a terminal that became narrower has broken the
+ * line into several.
  *
  * @internal
  */

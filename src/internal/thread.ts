@@ -154,7 +154,8 @@ export class Thread {
         if (received === undefined) return
         this.hear(received.message)
       } catch {
-        // It can't be read, nor asked for: its unit, if it was an answer, is one that the thread has ended of.
+        // It can't be read, nor asked for: its unit, if it was an answer, is one that the thread
+        // has ended of.
       }
     }
   }
@@ -171,7 +172,9 @@ export class Thread {
     return Effect.zipLeft(Deferred.await(this.gone), Deferred.await(this.closed))
   }
 
-  /** What comes of the unit's answer, or of the thread's end; or else of why the unit can't cross. */
+  /**
+   * What comes of the unit's answer, or of the thread's end; or else of why the unit can't cross.
+   */
   run<A, E>(unit: {
     readonly message: (seq: number) => Run
     readonly transfer: (() => ReadonlyArray<Transferable>) | undefined
@@ -194,7 +197,10 @@ export class Thread {
     })
   }
 
-  /** Interrupts the Effect inside; the thread, if that does not answer in time. What the Effect dies of meanwhile is told, as of any other. */
+  /**
+   * Interrupts the Effect inside; the thread, if that does not answer in time. What the Effect dies
+   * of meanwhile is told, as of any other.
+   */
   private interrupt(seq: number, terminates: Effect.Effect<void>): Effect.Effect<void> {
     return Effect.suspend(() => {
       // The answer may have come just before.
@@ -212,7 +218,10 @@ export class Thread {
     })
   }
 
-  /** Ends it: first by asking, so that its Layer is released. One that does not serve yet, or is stuck, is not asked twice. */
+  /**
+   * Ends it: first by asking, so that its Layer is released. One that does not serve yet, or is
+   * stuck, is not asked twice.
+   */
   readonly stop: Effect.Effect<void> = Effect.suspend(() => {
     if (Atomics.load(this.shared, SERVING) === 0) return this.terminate
     this.post({ type: "stop" })

@@ -8,7 +8,10 @@ const DEEPEST = 100
 /** A copy of a value that can cross between threads, and what could not. */
 export interface Portable {
   readonly value: unknown
-  /** Where the parts sit that could not: `""` is the value itself, others are such as `.items[3].retry`. */
+  /**
+   * Where the parts sit that could not: `""` is the value itself, others are such as
+   * `.items[3].retry`.
+   */
   readonly lost: ReadonlyArray<string>
 }
 

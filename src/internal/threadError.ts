@@ -10,7 +10,9 @@ import type { CrossedCause, CrossedError } from "./threadProtocol.ts"
 const DEEPEST = 100
 const MOST = 1_000
 
-/** Of these the first three are no fields, and the others are, although nobody can enumerate them. */
+/**
+ * Of these the first three are no fields, and the others are, although nobody can enumerate them.
+ */
 const own = new Set(["name", "message", "stack"])
 const hidden = ["cause", "errors", "error", "suppressed"]
 
@@ -125,7 +127,8 @@ const builtIn: Readonly<Record<string, new(message: string) => Error>> = {
 }
 
 /**
- * What has crossed: an Error of the same name, message, stack and fields, of the class Error unless it is a built-in one.
+ * What has crossed: an Error of the same name, message, stack and fields, of the class Error unless
+ * it is a built-in one.
  *
  * @internal
  */

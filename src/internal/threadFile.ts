@@ -18,8 +18,8 @@ const others: Readonly<Record<string, ReadonlyArray<string>>> = {
 const extension = /\.[cm]?[jt]sx?$/
 
 /**
- * The worker module that is meant: what is written as `worker.ts` is `worker.js` after the build, where no compiler changes it, and the
- * other way round in development.
+ * The worker module that is meant: what is written as `worker.ts` is `worker.js` after the build,
+ * where no compiler changes it, and the other way round in development.
  */
 const fileOf = (url: URL): URL => {
   if (url.protocol !== "file:" || existsSync(url)) return url
@@ -32,7 +32,10 @@ const fileOf = (url: URL): URL => {
   return url
 }
 
-/** Where tsx is, if this process runs by it: `--import tsx`, `--import=tsx/esm`, a path, or what its own command says. */
+/**
+ * Where tsx is, if this process runs by it: `--import tsx`, `--import=tsx/esm`, a path, or what its
+ * own command says.
+ */
 const tsxOf = (execArgv: ReadonlyArray<string>): URL | undefined => {
   for (const [n, argument] of execArgv.entries()) {
     const [flag, value = execArgv[n + 1] ?? ""] = argument.split("=", 2)
@@ -49,7 +52,8 @@ const tsxOf = (execArgv: ReadonlyArray<string>): URL | undefined => {
 }
 
 /**
- * What `new Worker` is to be given. Under tsx that is a script: on Node 20 a thread does not inherit what loads TypeScript.
+ * What `new Worker` is to be given. Under tsx that is a script: on Node 20 a thread does not
+ * inherit what loads TypeScript.
  *
  * @internal
  */

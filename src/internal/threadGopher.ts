@@ -91,7 +91,10 @@ class Units<In, Out, E> {
   private readonly settings: GopherSettings
   private readonly contexts: Contexts
   private readonly gopher: Context.Tag.Service<Gopher>
-  /** The unit at hand has cost it its thread, and the gopher takes no other: should it send something again, that is not put back. */
+  /**
+   * The unit at hand has cost it its thread, and the gopher takes no other: should it send
+   * something again, that is not put back.
+   */
   private lost = false
 
   constructor(thread: Thread, settings: GopherSettings, contexts: Contexts, gopher: Context.Tag.Service<Gopher>) {

@@ -26,7 +26,10 @@ export interface GopherSettings {
   readonly startTimeout: Duration.Duration
   readonly maxCrashes: number
   readonly resourceLimits: ResourceLimits | undefined
-  /** Without them a thread inherits the process's; given, Node refuses those that are of the whole process. */
+  /**
+   * Without them a thread inherits the process's; given, Node refuses those that are of the whole
+   * process.
+   */
   readonly execArgv: ReadonlyArray<string> | undefined
   readonly env: Readonly<Record<string, string | undefined>> | undefined
 }

@@ -1,19 +1,24 @@
 /**
- * What a herd and the thread of one of its gophers say to each other. A gopher has one unit at a time, but what is put around its
- * `process` may call that more than once, or not wait for the end of what it interrupts: `seq` tells which unit is meant.
+ * What a herd and the thread of one of its gophers say to each other. A gopher has one unit at a
+ * time, but what is put around its `process` may call that more than once, or not wait for the end
+ * of what it interrupts: `seq` tells which unit is meant.
  */
 import type * as LogLevel from "effect/LogLevel"
 import type { MessagePort } from "node:worker_threads"
 
-/** What `workerData` holds for `serve`. A name that nobody else uses: other threads may import a worker module, too. */
+/**
+ * What `workerData` holds for `serve`. A name that nobody else uses: other threads may import a
+ * worker module, too.
+ */
 export const KEY = "gofherd/HerdThread"
 
 export interface ThreadData {
   /** Not `parentPort`, by which other code in the thread may say what it likes. */
   readonly port: MessagePort
   /**
-   * At `BEGUN` the `seq` of the unit that the thread began last; at `SERVING` 1 once it has called `serve`. Shared by both sides, since
-   * what a thread does just before it ends can't be heard of by messages.
+   * At `BEGUN` the `seq` of the unit that the thread began last; at `SERVING` 1 once it has called
+   * `serve`. Shared by both sides, since what a thread does just before it ends can't be heard of
+   * by messages.
    */
   readonly shared: Int32Array
   /** For the Layer, and for units until they bring another one. */
@@ -32,7 +37,10 @@ export interface FiberContext {
   readonly span: { readonly traceId: string; readonly spanId: string; readonly sampled: boolean } | undefined
 }
 
-/** A unit. A tuple, since the names of an object's fields would cross each time, which takes longer than the unit. */
+/**
+ * A unit. A tuple, since the names of an object's fields would cross each time, which takes longer
+ * than the unit.
+ */
 export type Run = readonly [
   seq: number,
   body: unknown,
@@ -54,7 +62,10 @@ export const PARTS = ["body", "result", "error"] as const
 
 export type Part = typeof PARTS[number]
 
-/** A failure or a defect. A clone of an Error would lose its fields, and with `_tag` what it is called. */
+/**
+ * A failure or a defect. A clone of an Error would lose its fields, and with `_tag` what it is
+ * called.
+ */
 export type CrossedError =
   | { readonly isError: false; readonly value: unknown }
   /** An array in which there are Errors. */

@@ -42,7 +42,8 @@ import type {
 import { movable } from "./threadTransfer.ts"
 
 /**
- * Does what the herd asks for, if this is a thread that a herd has made; in any other one, and in the main thread, it does nothing.
+ * Does what the herd asks for, if this is a thread that a herd has made; in any other one, and in
+ * the main thread, it does nothing.
  *
  * @internal
  */

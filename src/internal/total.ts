@@ -12,8 +12,8 @@ import { isSize } from "./options.ts"
 export const isTotal = (value: unknown): value is number => isSize(value, Number.MAX_SAFE_INTEGER)
 
 /**
- * The total as it is known by now, which never waits: an Effect that does goes on in the background, and until it gives
- * something what it gave before holds.
+ * The total as it is known by now, which never waits: an Effect that does goes on in the
+ * background, and until it gives something what it gave before holds.
  *
  * @internal
  */

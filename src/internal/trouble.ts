@@ -9,8 +9,9 @@ const SHORTEST = 100
 const LONGEST = 5_000
 
 /**
- * What a herd makes of a source that fails: it counts that, tells of it once until something else is the matter, and leaves the
- * source alone for a while, the longer the more often it has failed in a row.
+ * What a herd makes of a source that fails: it counts that, tells of it once until something else
+ * is the matter, and leaves the source alone for a while, the longer the more often it has failed
+ * in a row.
  *
  * @internal
  */
@@ -28,7 +29,10 @@ export class Trouble {
     this.log = options.log
   }
 
-  /** Asks the source for something. One that dies has failed: the herd would stand still without a word. */
+  /**
+   * Asks the source for something. One that dies has failed: the herd would stand still without a
+   * word.
+   */
   ask<A>(question: Effect.Effect<A, SourceError>): Effect.Effect<A, SourceError> {
     return Effect.catchAllDefect(
       question,

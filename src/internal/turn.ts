@@ -8,11 +8,12 @@ const SLICE = 8
 const clock = performance
 
 /**
- * The herd's share of one turn of the event loop. A turn begins with the first thing that happens in it, and its end, a
- * `setImmediate` later, is where everything is done that would cost too much for each unit: metrics, waking readers.
+ * The herd's share of one turn of the event loop. A turn begins with the first thing that happens
+ * in it, and its end, a `setImmediate` later, is where everything is done that would cost too much
+ * for each unit: metrics, waking readers.
  *
- * Effect's scheduler resumes fibers in microtasks, so gophers and senders that keep each other busy would let no timer and
- * no socket through; `over` says when the herd has had its share.
+ * Effect's scheduler resumes fibers in microtasks, so gophers and senders that keep each other busy
+ * would let no timer and no socket through; `over` says when the herd has had its share.
  *
  * @internal
  */
@@ -41,8 +42,8 @@ export class Turn extends Round {
   }
 
   /**
-   * The time in milliseconds, looked up: a unit starts or ends. That is also when the herd notices that it has had its share,
-   * but not at the first in a turn, since one may always start.
+   * The time in milliseconds, looked up: a unit starts or ends. That is also when the herd notices
+   * that it has had its share, but not at the first in a turn, since one may always start.
    */
   look(): number {
     this.begin()

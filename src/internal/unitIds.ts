@@ -4,8 +4,8 @@ import { randomBytes } from "node:crypto"
 const DIGITS = 7
 
 /**
- * Ids for units, each used once in the world. Those of one process follow each other, which spares a database the random
- * places in its index that random ids would have.
+ * Ids for units, each used once in the world. Those of one process follow each other, which spares
+ * a database the random places in its index that random ids would have.
  *
  * @internal
  */

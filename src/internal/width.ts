@@ -8,7 +8,8 @@ import measure from "fast-string-truncated-width"
 export const width = (text: string): number => measure(text).width
 
 /**
- * The beginning of a text, at most so many columns wide, with an ellipsis where something is missing.
+ * The beginning of a text, at most so many columns wide, with an ellipsis where something is
+ * missing.
  *
  * @internal
  */

@@ -13,7 +13,10 @@ export type Attempt =
   | "wait"
   /** The same, uninterruptible. */
   | "hold"
-  /** Breaks its gopher, and fails. As all of these: where gophers may break, and otherwise it just fails. */
+  /**
+   * Breaks its gopher, and fails. As all of these: where gophers may break, and otherwise it just
+   * fails.
+   */
   | "break"
   /** Finds its gopher broken and is put back, once; then it succeeds. */
   | "go back"
@@ -75,7 +78,10 @@ export interface Config {
   readonly capacity: number
   readonly outcomes: number | "discard"
   readonly retry: { readonly times: number; readonly delay: number; readonly grows: boolean } | undefined
-  /** What becomes of attempts to acquire a gopher's resource, one after the other and over again; undefined for a plain `process`. */
+  /**
+   * What becomes of attempts to acquire a gopher's resource, one after the other and over again;
+   * undefined for a plain `process`.
+   */
   readonly gopher:
     | {
       readonly acquires: ReadonlyArray<"succeed" | "die">
@@ -91,13 +97,17 @@ export interface Config {
 }
 
 /**
- * Whether units are put back by a gopher that was broken before. One that has children takes longer, so that others may overtake it; and
- * somebody who waits for room may find some while the unit is on its way.
+ * Whether units are put back by a gopher that was broken before. One that has children takes
+ * longer, so that others may overtake it; and somebody who waits for room may find some while the
+ * unit is on its way.
  */
 export const goesBack = ({ capacity, gopher }: Config, { forks }: Plan): boolean =>
   gopher?.breaks === true && capacity >= ROOMY && !forks
 
-/** How long to wait before the next command: not at all, for other fibers to make some steps, or for a turn of the event loop. */
+/**
+ * How long to wait before the next command: not at all, for other fibers to make some steps, or for
+ * a turn of the event loop.
+ */
 export type Gap = "none" | "steps" | "turn"
 
 /** More than a sequence has units. */
@@ -210,8 +220,9 @@ export const hasty: fc.Arbitrary<ReadonlyArray<readonly [Command, Gap]>> = fc.ar
 })
 
 /**
- * A gopher that acquires its resource later, and a backoff, must not end at the same instant, nor may two gophers acquire at the same
- * instant of which one has failed before: who is first is left to chance.
+ * A gopher that acquires its resource later, and a backoff, must not end at the same instant, nor
+ * may two gophers acquire at the same instant of which one has failed before: who is first is left
+ * to chance.
  */
 const unambiguous = ({ gopher: given, ...rest }: Config): Config => {
   const gopher = given?.breaks ? { ...given, acquires: ["succeed" as const] } : given

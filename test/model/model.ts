@@ -1,6 +1,6 @@
 /**
- * A herd as plain data: no fibers, no Effects, no event loop. It says what a real one has to look like whenever nothing more
- * happens by itself.
+ * A herd as plain data: no fibers, no Effects, no event loop. It says what a real one has to look
+ * like whenever nothing more happens by itself.
  */
 import { type Attempt, type Config, type End, goesBack, type Plan } from "./commands.ts"
 
@@ -89,9 +89,15 @@ export class Model {
   readonly retrying: Array<{ readonly unit: Unit; readonly due: number }> = []
   /** Those who wait for room, in order of arrival. */
   readonly waiting: Array<Sender> = []
-  /** Those who may bring more, since their last unit has just entered: when they do is left to the herd. */
+  /**
+   * Those who may bring more, since their last unit has just entered: when they do is left to the
+   * herd.
+   */
   readonly resuming: Array<Sender> = []
-  /** Those at work in order of their starts; those with a resource also when they are idle or acquire it. */
+  /**
+   * Those at work in order of their starts; those with a resource also when they are idle or
+   * acquire it.
+   */
   readonly gophers: Array<Gopher> = []
 
   accepted = 0
@@ -214,7 +220,10 @@ export class Model {
     this.enqueue(unit)
   }
 
-  /** Those who wait for room come before others, save before those of a higher priority than theirs and than all units. */
+  /**
+   * Those who wait for room come before others, save before those of a higher priority than theirs
+   * and than all units.
+   */
   private mayEnter(priority: number): boolean {
     const sender = this.firstWaiting
     return sender === undefined || (priority > sender.priority && this.overtakes(priority))
@@ -253,7 +262,10 @@ export class Model {
     return this.queue.length > 0 && this.queue.length + this.retrying.length > Math.floor(this.config.capacity / 2)
   }
 
-  /** Those who wait go on once half of the capacity is free, or nothing is queued; those of a higher priority before. */
+  /**
+   * Those who wait go on once half of the capacity is free, or nothing is queued; those of a higher
+   * priority before.
+   */
   private refill(): void {
     const { wellFilled } = this
     while (this.room > 0 && this.goesOn(wellFilled)) this.enterNext()
@@ -395,7 +407,10 @@ export class Model {
     }
   }
 
-  /** These are the gophers that have a resource: which of the idle ones a shrink took is left to the herd. */
+  /**
+   * These are the gophers that have a resource: which of the idle ones a shrink took is left to the
+   * herd.
+   */
   identify(ids: ReadonlyArray<number>): void {
     const unnamed = ids.filter((id) => this.gophers.every((gopher) => gopher.due !== undefined || gopher.id !== id))
     for (const gopher of this.gophers.filter(isIdle)) {
@@ -439,7 +454,8 @@ export class Model {
   /** The attempt that waits ends as it is told. */
   finishUnit(unit: Unit, as: End): void {
     const gopher = this.gophers.find((gopher) => gopher.unit === unit) as Gopher
-    // It was interrupted and could not be: now it can, and what it ends with is lost, save a defect.
+    // It was interrupted and could not be: now it can, and what it ends with is lost, save a
+    // defect.
     if (gopher.leaving) this.interruptNow(gopher, as === "die" ? "failure" : "interrupted")
     else this.finish(gopher, as)
   }
@@ -579,8 +595,9 @@ export class Model {
   }
 
   /**
-   * Somebody who brings several units and waited for room goes on in a fiber of its own: how many of the rest had entered
-   * when nothing more happened is left to the herd, within the bounds of the capacity. The herd says how many it has accepted.
+   * Somebody who brings several units and waited for room goes on in a fiber of its own: how many
+   * of the rest had entered when nothing more happened is left to the herd, within the bounds of
+   * the capacity. The herd says how many it has accepted.
    */
   reconcile(accepted: number): void {
     while (this.accepted < accepted && this.room > 0) {

@@ -1,4 +1,6 @@
-/** Runs a property of random sequences as often as the environment says: see `test/model.test.ts`. */
+/**
+ * Runs a property of random sequences as often as the environment says: see `test/model.test.ts`.
+ */
 import { assert } from "@effect/vitest"
 import { FastCheck as fc } from "effect"
 

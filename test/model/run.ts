@@ -31,7 +31,9 @@ class Sequence {
   private readonly askers: Array<Asker> = []
   private units = 0
 
-  /** What it grows to in the end: several threads would leave it to chance whose unit ends first. */
+  /**
+   * What it grows to in the end: several threads would leave it to chance whose unit ends first.
+   */
   private readonly most: number
 
   constructor(config: Config, time: Time, worker: URL | undefined) {
@@ -170,16 +172,20 @@ class Sequence {
     return this.config.capacity < ROOMY
   }
 
-  /** Who waits with several units goes on in a fiber of its own: two of them, or retries, would leave the order to chance. */
+  /**
+   * Who waits with several units goes on in a fiber of its own: two of them, or retries, would
+   * leave the order to chance.
+   */
   private get mayBringMany(): boolean {
     return !this.tight ||
       (this.config.retry === undefined && this.model.waiting.every(({ units }) => units.length === 1))
   }
 
   /**
-   * What is left to chance is not done at once. An interrupted unit takes its time to end, and others may overtake it, so an
-   * interruption comes last. And a gopher with a resource that is on its way, to its unit or to its end, may count or not, so
-   * there is one resize, and it comes first.
+   * What is left to chance is not done at once. An interrupted unit takes its time to end, and
+   * others may overtake it, so an interruption comes last. And a gopher with a resource that is on
+   * its way, to its unit or to its end, may count or not, so there is one resize, and it comes
+   * first.
    */
   private inOrder(acts: ReadonlyArray<Act>): ReadonlyArray<Act> {
     const resizes = (act: Act) => act.do === "resize" || act.do === "grow" || act.do === "shrink"

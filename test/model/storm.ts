@@ -1,6 +1,7 @@
 /**
- * The same commands given to a herd that is in the middle of something, with fibers that are suspended anywhere. What happens
- * is left to chance, so there is no model; the guarantees hold nevertheless, and in the end the books balance.
+ * The same commands given to a herd that is in the middle of something, with fibers that are
+ * suspended anywhere. What happens is left to chance, so there is no model; the guarantees hold
+ * nevertheless, and in the end the books balance.
  */
 import { Exit, type Fiber, Scheduler } from "effect"
 import type { Outcome } from "gofherd"

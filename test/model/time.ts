@@ -40,8 +40,8 @@ interface Sleep {
 }
 
 /**
- * A clock that is set by hand. `TestClock` waits, by real timers, until every fiber is suspended, which takes 5 to
- * 10 ms for each step: a hundred times as long as what happens in it.
+ * A clock that is set by hand. `TestClock` waits, by real timers, until every fiber is suspended,
+ * which takes 5 to 10 ms for each step: a hundred times as long as what happens in it.
  */
 class VirtualClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId

@@ -1,6 +1,6 @@
 /**
- * A real herd, and everybody around it: units that do as they are told, senders, callers, readers and an operator. It
- * looks at the guarantees from within, whenever a unit starts or ends.
+ * A real herd, and everybody around it: units that do as they are told, senders, callers, readers
+ * and an operator. It looks at the guarantees from within, whenever a unit starts or ends.
  */
 import {
   Cause,
@@ -49,7 +49,10 @@ export class World {
   readonly starts: Array<string> = []
   /** Which gopher each of them started on, of those with a resource. */
   readonly startedOn: Array<number> = []
-  /** The gophers that have acquired a resource and not released it, by the number of that attempt to acquire one. */
+  /**
+   * The gophers that have acquired a resource and not released it, by the number of that attempt to
+   * acquire one.
+   */
   readonly gophers = new Map<number, Context.Tag.Service<Gopher.Gopher>>()
   private readonly wentBack = new Set<number>()
   /** Outcomes that the readers of `outcomes` were given. */
@@ -107,7 +110,10 @@ export class World {
     return Runtime.runFork(runtime)(effect)
   }
 
-  /** The result of an Effect that does not suspend. It runs as those of users do, which `runSync` would not. */
+  /**
+   * The result of an Effect that does not suspend. It runs as those of users do, which `runSync`
+   * would not.
+   */
   now<A, E>(effect: Effect.Effect<A, E>, from?: number): A {
     if (from !== undefined) this.givenInside++
     const exit = this.fork(effect, from).unsafePoll()
@@ -312,8 +318,8 @@ export class World {
   // ---------------------------------------------------------------------------------------------------- senders
 
   /**
-   * Gives these to the herd, from inside a unit if one is given. What a stream brings goes to `received`. Its input fails in the
-   * end, if that is asked for.
+   * Gives these to the herd, from inside a unit if one is given. What a stream brings goes to
+   * `received`. Its input fails in the end, if that is asked for.
    */
   give(
     kind: "send" | "trySend" | "sendAll" | "run" | "stream",

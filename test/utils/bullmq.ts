@@ -42,7 +42,10 @@ export class Place extends Context.Tag("test/Place")<Place, {
   readonly steal: (queue: string, job: string) => Effect.Effect<void>
   /** Has a job fail at its next claim, as BullMQ does where children fail or workers die. */
   readonly defer: (queue: string, job: string, reason: string, crashes?: number) => Effect.Effect<void>
-  /** Has the server refuse to make the next jobs of the schedulers of a queue, until the scope closes. */
+  /**
+   * Has the server refuse to make the next jobs of the schedulers of a queue, until the scope
+   * closes.
+   */
   readonly jam: (queue: string) => Effect.Effect<void, never, Scope.Scope>
   /** The state that BullMQ says that a job is in. */
   readonly stateOf: (queue: string, job: string) => Effect.Effect<string>

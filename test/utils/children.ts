@@ -15,7 +15,9 @@ export interface Running {
   readonly ended: Effect.Effect<number | string>
 }
 
-/** Runs a program in the repository, killed at the end of the test if it still runs, and waited for. */
+/**
+ * Runs a program in the repository, killed at the end of the test if it still runs, and waited for.
+ */
 export const start = (
   command: string,
   args: ReadonlyArray<string>,

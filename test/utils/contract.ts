@@ -31,8 +31,9 @@ const templateOf = (path: string): string => {
 }
 
 /**
- * Fails unless the document has this answer to that request: its path, method, status, content type, and the schema of
- * its body. What is of no path or method of the document can't be there: 405, and the 404 of other paths.
+ * Fails unless the document has this answer to that request: its path, method, status, content
+ * type, and the schema of its body. What is of no path or method of the document can't be there:
+ * 405, and the 404 of other paths.
  */
 export const conforms = (path: string, method: string, answer: Answer): void => {
   const seen = `${method} ${path}: ${answer.status} ${answer.text.slice(0, 200)}`

@@ -15,8 +15,8 @@ const LEASE = Duration.seconds(30)
 type Mood = "answers" | "fails" | "dies" | "hangs" | "lies"
 
 /**
- * The memory source, with a fleet size if one is given, which takes `resizing` to change, and in a mood: what operators ask of it goes by
- * that.
+ * The memory source, with a fleet size if one is given, which takes `resizing` to change, and in a
+ * mood: what operators ask of it goes by that.
  */
 export const makeSource = (
   options: { readonly fleet?: number | null; readonly resizing?: Effect.Effect<unknown> } = {}
@@ -71,7 +71,10 @@ export const makeSource = (
   })
   return {
     layer,
-    /** The herd, which counts how often it is asked how many units its source has; what it asks by itself does not count. */
+    /**
+     * The herd, which counts how often it is asked how many units its source has; what it asks by
+     * itself does not count.
+     */
     counting: <In>(herd: DurableHerd.DurableHerd<In>): DurableHerd.DurableHerd<In> => ({
       ...herd,
       depth: Effect.suspend(() => {
@@ -95,7 +98,10 @@ class Plain extends Context.Tag("plain")<Plain, Herd.Herd<number, number>>() {}
 
 type Options = Omit<HerdServer.Options<readonly [typeof Mails, typeof Plain]>, "herds">
 
-/** A durable herd whose units fail that begin with "bad", and the others never end; and one that is not durable. */
+/**
+ * A durable herd whose units fail that begin with "bad", and the others never end; and one that is
+ * not durable.
+ */
 export const serve = (source: TestSource, options: Options & { readonly size?: number } = {}) =>
   Effect.gen(function*() {
     const { size = 1, ...routes } = options
@@ -121,7 +127,10 @@ export const serve = (source: TestSource, options: Options & { readonly size?: n
       plain: Context.get(context, Plain),
       /** The units of the herd as another process has them. */
       elsewhere: Effect.orDie(other.open("mails", { lease: LEASE, maxCrashes: 3 })),
-      /** Offers units that fail, each called as its body begins, and waits until all are dead letters. */
+      /**
+       * Offers units that fail, each called as its body begins, and waits until all are dead
+       * letters.
+       */
       kill: (...bodies: ReadonlyArray<string>) =>
         Effect.gen(function*() {
           const { dead: before } = yield* herd.depth

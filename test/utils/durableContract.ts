@@ -809,29 +809,32 @@ export const durableContract = ({ blocks = false, name, programs, skipped = fals
     )
 
     for (const [way, clock] of [["behind", -3_600_000], ["ahead", 3_600_000]] as const) {
-      onStore(`whose clock is an hour ${way}, keeps to the delays, backoffs and leases of all`, (store) =>
-        Effect.gen(function*() {
-          const { lines, start } = yield* makePrograms(store)
-          const process = yield* start(4, { lease: 1_000, backoff: 1_500, clock })
-          const { queue } = yield* open(store, { lease: 1_000 })
-          const began = performance.now()
-          yield* queue.offer([
-            unit("late", { runAt: Date.now() + 1_500 }),
-            unit("fails", { body: `"fail"` }),
-            unit("held", { body: `"hold"` })
-          ])
-          const seen = (line: string) => Effect.map(until(() => lines().includes(line)), () => performance.now())
-          const failed = yield* seen("start fails 1")
-          yield* seen("start held 1")
-          const times = yield* Effect.all([seen("end late 1"), seen("end fails 2")], { concurrency: 2 })
-          assert.isAtLeast(times[0] - began, 1_400)
-          assert.isAtLeast(times[1] - failed, 1_000)
-          // Two leases later, its own is still kept up.
-          yield* Effect.sleep(2_000)
-          assert.deepStrictEqual(yield* queue.claim(1), [])
-          yield* killed(process)
-          assert.deepStrictEqual((yield* claimSoon(queue, 1)).map(({ attempt, id }) => [id, attempt]), [["held", 2]])
-        }))
+      onStore(
+        `whose clock is an hour ${way}, keeps to the delays, backoffs and leases of all`,
+        (store) =>
+          Effect.gen(function*() {
+            const { lines, start } = yield* makePrograms(store)
+            const process = yield* start(4, { lease: 1_000, backoff: 1_500, clock })
+            const { queue } = yield* open(store, { lease: 1_000 })
+            const began = performance.now()
+            yield* queue.offer([
+              unit("late", { runAt: Date.now() + 1_500 }),
+              unit("fails", { body: `"fail"` }),
+              unit("held", { body: `"hold"` })
+            ])
+            const seen = (line: string) => Effect.map(until(() => lines().includes(line)), () => performance.now())
+            const failed = yield* seen("start fails 1")
+            yield* seen("start held 1")
+            const times = yield* Effect.all([seen("end late 1"), seen("end fails 2")], { concurrency: 2 })
+            assert.isAtLeast(times[0] - began, 1_400)
+            assert.isAtLeast(times[1] - failed, 1_000)
+            // Two leases later, its own is still kept up.
+            yield* Effect.sleep(2_000)
+            assert.deepStrictEqual(yield* queue.claim(1), [])
+            yield* killed(process)
+            assert.deepStrictEqual((yield* claimSoon(queue, 1)).map(({ attempt, id }) => [id, attempt]), [["held", 2]])
+          })
+      )
     }
 
     onStore("stopped by SIGTERM, releases what it holds", (store) =>

@@ -11,8 +11,9 @@ const collectGarbage = (): void => {
 }
 
 /**
- * How many of them live on, at most so many if V8 lets go of the others. It may take it more than one collection: a register or a
- * slot of the stack that is no longer in use can hold something for a while.
+ * How many of them live on, at most so many if V8 lets go of the others. It may take it more than
+ * one collection: a register or a slot of the stack that is no longer in use can hold something for
+ * a while.
  */
 export const living = (refs: ReadonlyArray<WeakRef<object>>, most: number): Effect.Effect<number> =>
   Effect.gen(function*() {

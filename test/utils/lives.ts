@@ -1,6 +1,7 @@
 /**
- * What herds may be at when their scope closes: each of these makes some in its scope and leaves them so. Whatever waits on a
- * herd does so in fibers that nobody interrupts: the end of the herd has to end them.
+ * What herds may be at when their scope closes: each of these makes some in its scope and leaves
+ * them so. Whatever waits on a herd does so in fibers that nobody interrupts: the end of the herd
+ * has to end them.
  */
 import { FetchHttpClient } from "@effect/platform"
 import { Cause, Context, Effect, Exit, Fiber, FiberId, Layer, Logger, LogLevel, Schedule, Scope, Stream } from "effect"

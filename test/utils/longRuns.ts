@@ -5,7 +5,10 @@ import { turn, turns } from "./stage.ts"
 /** Something done so often that what it leaves behind shows. */
 export interface LongRun {
   readonly count: number
-  /** How many bytes of the heap each may seem to leave. The least that it could leave is a slot of 8 bytes. */
+  /**
+   * How many bytes of the heap each may seem to leave. The least that it could leave is a slot of 8
+   * bytes.
+   */
   readonly limit: number
   /** How many series of metrics each adds to Effect's registry, which forgets none; default 0. */
   readonly series?: number
@@ -16,7 +19,9 @@ export interface LongRun {
 /** Does `count` of them, the first of which has the number `from`. */
 type Batch = (count: number, from: number) => Effect.Effect<void>
 
-/** `Effect.never` would have a timer of its own, and without its parameter this an AbortController. */
+/**
+ * `Effect.never` would have a timer of its own, and without its parameter this an AbortController.
+ */
 const waiting = Effect.async<never>((_resume) => {})
 
 function* bodies(from: number, count: number) {
@@ -25,7 +30,9 @@ function* bodies(from: number, count: number) {
 
 class Odd extends Data.TaggedError("Odd")<{ readonly message: string }> {}
 
-/** A unit in 64 fails once and one in 256 for good, each failure with an id and an Error of its own. */
+/**
+ * A unit in 64 fails once and one in 256 for good, each failure with an id and an Error of its own.
+ */
 const units: LongRun["make"] = Effect.gen(function*() {
   const herd = yield* Herd.make({
     name: "units",
@@ -56,7 +63,10 @@ const units: LongRun["make"] = Effect.gen(function*() {
 
 const GROUP = 300
 
-/** Of each group a third is retrying when it is cancelled, some run, and the rest is queued; each with a priority and an id. */
+/**
+ * Of each group a third is retrying when it is cancelled, some run, and the rest is queued; each
+ * with a priority and an id.
+ */
 const cancelled: LongRun["make"] = Effect.gen(function*() {
   const herd = yield* Herd.make({
     name: "cancelled",
@@ -102,7 +112,10 @@ const cancelledInPause: LongRun["make"] = Effect.gen(function*() {
     })
 })
 
-/** One outcome is read, and the rest of the input is left: queued, running, retrying or not yet taken. */
+/**
+ * One outcome is read, and the rest of the input is left: queued, running, retrying or not yet
+ * taken.
+ */
 const streams: LongRun["make"] = Effect.gen(function*() {
   const herd = yield* Herd.make({
     name: "streams",
@@ -223,8 +236,9 @@ export const measure = ({ count, make }: LongRun): Effect.Effect<Measured> =>
   }))
 
 /**
- * Bytes that each seems to have left: the slope of the heap by the number of those done, as the median of the slopes between any
- * two samples (Theil 1950, Sen 1968), which a few odd ones don't change. The first half is for warming up.
+ * Bytes that each seems to have left: the slope of the heap by the number of those done, as the
+ * median of the slopes between any two samples (Theil 1950, Sen 1968), which a few odd ones don't
+ * change. The first half is for warming up.
  */
 export const bytesEach = ({ count }: LongRun, { heaps }: Measured): number => {
   const steady = heaps.slice(heaps.length / 2)

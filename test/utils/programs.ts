@@ -3,7 +3,10 @@ import { accessSync, constants, existsSync, readdirSync } from "node:fs"
 import { delimiter, join } from "node:path"
 import { installSqliteNode } from "./sqliteNode.ts"
 
-/** What tests need beyond npm: the Debian package that has it, and the names under which a machine may have it already. */
+/**
+ * What tests need beyond npm: the Debian package that has it, and the names under which a machine
+ * may have it already.
+ */
 const programs = {
   chromium: ["chromium", "chromium-browser", "google-chrome"],
   prometheus: ["prometheus"],
@@ -112,8 +115,8 @@ const setupSqliteNode = (): void => {
 }
 
 /**
- * Before all tests: installs from Debian's packages what is missing, as root on Debian; elsewhere says what to install. And from
- * npm's, better-sqlite3.
+ * Before all tests: installs from Debian's packages what is missing, as root on Debian; elsewhere
+ * says what to install. And from npm's, better-sqlite3.
  */
 export default function setup(): void {
   setupPrograms()

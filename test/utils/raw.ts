@@ -10,11 +10,12 @@ export interface Exchange {
 }
 
 /**
- * Sends exactly these bytes and then nothing more, and gives what comes back until the server closes, or until so many
- * milliseconds have passed, if a number is given.
+ * Sends exactly these bytes and then nothing more, and gives what comes back until the server
+ * closes, or until so many milliseconds have passed, if a number is given.
  *
- * With `hold` the sending side stays open, as with a client that has more to say; then the server has to close by itself.
- * With `sendFirst` nothing is read before all is sent, as simple clients do it.
+ * With `hold` the sending side stays open, as with a client that has more to say; then the server
+ * has to close by itself. With `sendFirst` nothing is read before all is sent, as simple clients do
+ * it.
  */
 export const exchange = (
   port: number,

@@ -6,7 +6,10 @@ import { turns } from "./stage.ts"
 /** How long sockets may take to be gone, in milliseconds: both ends of each are in this process. */
 const PATIENCE = 5_000
 
-/** How many full collections what is garbage may outlive: what V8 has compiled for it may hold it for some. */
+/**
+ * How many full collections what is garbage may outlive: what V8 has compiled for it may hold it
+ * for some.
+ */
 const COLLECTIONS = 20
 
 /** How many of these are still there once garbage is gone. */
@@ -22,7 +25,10 @@ export const keptOf = (refs: ReadonlyArray<WeakRef<object>>): Effect.Effect<numb
     return kept.length
   })
 
-/** What keeps a process alive, or hangs on it. The platform's services open `stdin` with the first server: here it is open from the start. */
+/**
+ * What keeps a process alive, or hangs on it. The platform's services open `stdin` with the first
+ * server: here it is open from the start.
+ */
 const census = (): Array<string> => {
   const emitters = { process, stdin: process.stdin, stdout: process.stdout, stderr: process.stderr }
   return [
@@ -46,7 +52,10 @@ const added = (before: ReadonlyArray<string>, after: ReadonlyArray<string>): Arr
   })
 }
 
-/** What is still there after the scope of a life has closed: fibers, handles, listeners, herds, names. */
+/**
+ * What is still there after the scope of a life has closed: fibers, handles, listeners, herds,
+ * names.
+ */
 export const remainsOf = (life: Life): Effect.Effect<ReadonlyArray<string>> =>
   Effect.gen(function*() {
     const before = census()

@@ -33,7 +33,10 @@ export const makeScreen = (columns = 80) => {
       const all = rowsOf(terminal.buffer.active.length)
       return all.slice(0, all.findLastIndex((row) => row !== "") + 1)
     }),
-    /** The rows as they are seen, up to that of the cursor: at the end of a clean output that is an empty one. */
+    /**
+     * The rows as they are seen, up to that of the cursor: at the end of a clean output that is an
+     * empty one.
+     */
     rows: Effect.map(flush, () => rowsOf(terminal.buffer.active.baseY + terminal.buffer.active.cursorY + 1))
   }
 }

@@ -1,5 +1,6 @@
 /**
- * Servers of the tests' own, in folders of their own below the system's temporary one, on free ports of this machine.
+ * Servers of the tests' own, in folders of their own below the system's temporary one, on free
+ * ports of this machine.
  */
 import { Context, Data, Effect, Layer, Schedule, type Scope } from "effect"
 import { type ChildProcess, execFileSync, spawn } from "node:child_process"

@@ -1,7 +1,10 @@
 import type { Clock, Duration } from "effect"
 import { Effect } from "effect"
 
-/** Counts the sleeps that are under way in an effect and all that it forks. Those of the TestClock stay when they are interrupted. */
+/**
+ * Counts the sleeps that are under way in an effect and all that it forks. Those of the TestClock
+ * stay when they are interrupted.
+ */
 export const countingSleeps = <A, E, R>(
   use: (sleeps: () => number) => Effect.Effect<A, E, R>
 ): Effect.Effect<A, E, R> =>

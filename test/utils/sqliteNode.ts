@@ -1,6 +1,7 @@
 /**
- * `@effect/sql-sqlite-node`, whose better-sqlite3 npm has to download or to compile when it is installed: so it is none of the
- * packages that `npm ci` installs, which has to do without a compiler.
+ * `@effect/sql-sqlite-node`, whose better-sqlite3 npm has to download or to compile when it is
+ * installed: so it is none of the packages that `npm ci` installs, which has to do without a
+ * compiler.
  */
 import { execFileSync } from "node:child_process"
 import { existsSync, mkdirSync, writeFileSync } from "node:fs"
@@ -22,7 +23,10 @@ const loads = () => {
 
 const module = `${dir}node_modules/@effect/sql-sqlite-node/dist/esm/index.js`
 
-/** To look takes a process, and what is there stays. A program that is bundled is somewhere else, and told. */
+/**
+ * To look takes a process, and what is there stays. A program that is bundled is somewhere else,
+ * and told.
+ */
 let found = process.env["SQLITE_NODE"]
 
 /** The module, `undefined` if it is not installed. */

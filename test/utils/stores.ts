@@ -23,7 +23,10 @@ export interface Subject {
   readonly store: Effect.Effect<Store, never, Scope.Scope>
   /** Do programs get to it? */
   readonly programs: boolean
-  /** Does it hold up the event loop? Then its tests run one after the other, since leases of the others would run out meanwhile. */
+  /**
+   * Does it hold up the event loop? Then its tests run one after the other, since leases of the
+   * others would run out meanwhile.
+   */
   readonly blocks?: boolean
   /** Is there nothing to run it on? */
   readonly skipped?: boolean

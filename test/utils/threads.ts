@@ -5,7 +5,8 @@ import { afterAll, beforeAll } from "vitest"
 import { bundle } from "./bundle.ts"
 
 /**
- * The worker modules of `test/fixtures`, each in one file of JavaScript: a thread starts on it in a fraction of the time that tsx takes.
+ * The worker modules of `test/fixtures`, each in one file of JavaScript: a thread starts on it in a
+ * fraction of the time that tsx takes.
  */
 export const bundledWorkers = <Name extends string>(...names: ReadonlyArray<Name>): (name: Name) => URL => {
   const urls = new Map<string, URL>()

@@ -1,6 +1,6 @@
 /**
- * What may become of units: each of these has some settle, and their outcomes read, by a herd that goes on. It tells of every body,
- * result and error, and gives back who uses the herd thereafter.
+ * What may become of units: each of these has some settle, and their outcomes read, by a herd that
+ * goes on. It tells of every body, result and error, and gives back who uses the herd thereafter.
  */
 import { Effect, Fiber, FiberRef, Schedule, type Scope, Stream } from "effect"
 import { Herd, type Work } from "gofherd"
@@ -201,7 +201,10 @@ export const settlings: Readonly<Record<string, Settling>> = {
     })
 }
 
-/** Cancelled where they wait, units are passed over once they outnumber the others: so many may stay until something else happens. */
+/**
+ * Cancelled where they wait, units are passed over once they outnumber the others: so many may stay
+ * until something else happens.
+ */
 export const PASSED_OVER = 64
 
 export const cancellings: Readonly<Record<string, Settling>> = {

@@ -41,7 +41,10 @@ export const App = ({ asksToken, readOnly }: {
   const theme = useTheme()
   const selected = herds.find((herd) => herd.name === name)?.name ?? herds[0]?.name
 
-  /** Tries again until told to stop, waiting longer each time; stops by itself where a token is wanted. */
+  /**
+   * Tries again until told to stop, waiting longer each time; stops by itself where a token is
+   * wanted.
+   */
   const persist = (
     connect: (signal: AbortSignal, heard: () => void) => Promise<void>,
     tell: (connection: Connection) => void

@@ -1,4 +1,7 @@
-/** A chart of the last minutes: lines by uPlot, a legend that follows the pointer, and the same figures as a table. */
+/**
+ * A chart of the last minutes: lines by uPlot, a legend that follows the pointer, and the same
+ * figures as a table.
+ */
 import { useEffect, useRef, useState } from "preact/hooks"
 import uPlot from "uplot"
 import * as format from "./format.ts"
@@ -185,5 +188,8 @@ const options = ({ element, lines, onPoint, show, whole }: {
   }
 }
 
-/** The top of the scale: with room above the highest point, and never so low that nothing is a mountain. */
+/**
+ * The top of the scale: with room above the highest point, and never so low that nothing is a
+ * mountain.
+ */
 const topOf = (max: number | null) => max === null || max <= 0 ? 1 : max * 1.15

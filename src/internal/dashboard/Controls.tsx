@@ -13,7 +13,9 @@ export const Controls = ({ disabled, onUpdate, state }: {
   readonly disabled: boolean
   readonly onUpdate: (update: Update) => Promise<void>
 }) => {
-  /** The size that the operator is choosing; `undefined` while nobody is, then the herd's counts. */
+  /**
+   * The size that the operator is choosing; `undefined` while nobody is, then the herd's counts.
+   */
   const [draft, setDraft] = useState<number>()
   const [mode, setMode] = useState<Mode>("graceful")
   const [question, setQuestion] = useState<{ readonly size: number; readonly why: string }>()
@@ -22,7 +24,10 @@ export const Controls = ({ disabled, onUpdate, state }: {
   const end = useSliderEnd(name, size, maxSize)
   const valid = Number.isInteger(shown) && shown >= 0 && shown <= maxSize
 
-  /** What is to be sent next: one request at a time, so that the last choice is also the last to arrive. */
+  /**
+   * What is to be sent next: one request at a time, so that the last choice is also the last to
+   * arrive.
+   */
   const next = useRef<(Update & { readonly num: number }) | undefined>(undefined)
   const sending = useRef(false)
 
@@ -135,7 +140,10 @@ export const Controls = ({ disabled, onUpdate, state }: {
   )
 }
 
-/** Goes up when the size comes near the end, and down when it is far below, so that a slider in hand does not rescale. */
+/**
+ * Goes up when the size comes near the end, and down when it is far below, so that a slider in hand
+ * does not rescale.
+ */
 const useSliderEnd = (name: string, size: number, maxSize: number): number => {
   const [kept, setKept] = useState({ name, end: sliderEnd(size, maxSize) })
   const wanted = sliderEnd(size, maxSize)

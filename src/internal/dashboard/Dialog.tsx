@@ -2,7 +2,10 @@
 import type { JSX } from "preact"
 import { useEffect, useRef } from "preact/hooks"
 
-/** The browser's own modal dialog: focus stays in it, Escape cancels it, and then focus is where it was. */
+/**
+ * The browser's own modal dialog: focus stays in it, Escape cancels it, and then focus is where it
+ * was.
+ */
 export const Dialog = ({ children, onCancel, title }: {
   readonly title: string
   readonly onCancel?: () => void

@@ -7,7 +7,10 @@ const base = location.pathname.replace(/\/+$/, "")
 
 const TOKEN = `gofherd.token:${base}`
 
-/** A link may carry the token behind the hash, where it reaches no server; it does not stay in the address. */
+/**
+ * A link may carry the token behind the hash, where it reaches no server; it does not stay in the
+ * address.
+ */
 export const takeTokenFromAddress = (): void => {
   const fragment = new URLSearchParams(location.hash.slice(1))
   const token = fragment.get("token")

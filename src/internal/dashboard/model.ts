@@ -1,4 +1,6 @@
-/** What the page knows of a herd, and what it works out of that. Nothing here touches the document. */
+/**
+ * What the page knows of a herd, and what it works out of that. Nothing here touches the document.
+ */
 import type { DeadLetter, HerdSample, HerdState, SourceState } from "../../HerdApi.ts"
 
 export type State = typeof HerdState.Encoded
@@ -63,8 +65,8 @@ export const pointOf = (sample: Sample | State, time = Date.parse(sample.at) / 1
 })
 
 /**
- * The points with one more, without those that have left the window. Between distant points nothing has changed; of close
- * ones the latest stays.
+ * The points with one more, without those that have left the window. Between distant points nothing
+ * has changed; of close ones the latest stays.
  */
 export const append = (points: ReadonlyArray<Point>, point: Point): ReadonlyArray<Point> => {
   const last = points.at(-1)
@@ -79,7 +81,10 @@ export const append = (points: ReadonlyArray<Point>, point: Point): ReadonlyArra
   return [...points.slice(from), ...rested, point]
 }
 
-/** A herd without news was as it was, second by second; of attempts older than a minute nothing is told. */
+/**
+ * A herd without news was as it was, second by second; of attempts older than a minute nothing is
+ * told.
+ */
 const rest = (last: Point, until: number): ReadonlyArray<Point> => {
   const points: Array<Point> = []
   for (let time = Math.max(last.time, until - WINDOW - RATE_WINDOW) + 1; time <= until - 1; time++) {
@@ -153,7 +158,10 @@ export const doubt = (from: number, to: number, mode: "graceful" | "interrupt"):
   return undefined
 }
 
-/** The end of the slider: about twice the size, in round steps, so that a small herd can be set to the unit. */
+/**
+ * The end of the slider: about twice the size, in round steps, so that a small herd can be set to
+ * the unit.
+ */
 export const sliderEnd = (size: number, maxSize: number): number => {
   for (let magnitude = 10;; magnitude *= 10) {
     for (const step of [1, 2, 5]) {
