@@ -226,6 +226,7 @@ export class Attempts<In, Out, E, R> {
       job.gopher = gopher
       job.id ??= this.number()
     }
+    gopher.begun++
     return gopher.work = {
       id: job?.id ?? this.number(),
       body: Job.is(unit) ? unit.body : unit,

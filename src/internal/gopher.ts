@@ -26,6 +26,8 @@ export class Gopher<In, Out, E> {
   work: Work<In> | undefined = undefined
   job: Job<In, Out, E> | undefined = undefined
   startedAt = 0
+  /** How many attempts it has begun. */
+  begun = 0
   /**
    * What to do with the unit if the fiber ends now: set once the attempt has ended and only
    * callbacks are left.

@@ -5,6 +5,8 @@ import * as Option from "effect/Option"
 /** A gopher, as far as it matters here: the unit it is at. */
 export interface Worker {
   readonly work: object | undefined
+  /** How many attempts it has begun. */
+  readonly begun: number
 }
 
 /**
@@ -14,34 +16,35 @@ export interface Worker {
  * @internal
  */
 export class Inside {
-  /** Held weakly, as the unit is: a daemon keeps its FiberRefs for as long as it lives. */
+  /** Held weakly: a daemon keeps its FiberRefs for as long as it lives. */
   private readonly herd: WeakRef<object>
   private readonly worker: WeakRef<Worker>
-  /** The unit; undefined on the gopher's own fiber. */
-  private readonly work: WeakRef<object> | undefined
+  /** The attempt, as the gopher counts them; undefined on the gopher's own fiber. */
+  private readonly attempt: number | undefined
   /** A herd may be made inside a unit of another one. */
   readonly outer: Inside | undefined
 
-  constructor(herd: WeakRef<object>, worker: WeakRef<Worker>, outer: Inside | undefined, work?: WeakRef<object>) {
+  constructor(herd: WeakRef<object>, worker: WeakRef<Worker>, outer: Inside | undefined, attempt?: number) {
     this.herd = herd
     this.worker = worker
     this.outer = outer
-    this.work = work
+    this.attempt = attempt
   }
 
   /** The gopher, if this is inside the unit that it is at, and the herd is its herd. */
   gopherOf(herd: object): Worker | undefined {
     const gopher = this.worker.deref()
     const holds = this.herd.deref() === herd && gopher?.work !== undefined
-      && (this.work === undefined || this.work.deref() === gopher.work)
+      && (this.attempt === undefined || this.attempt === gopher.begun)
     return holds ? gopher : undefined
   }
 
   get forked(): Inside {
-    const work = this.worker.deref()?.work
-    return this.work === undefined && work !== undefined
-      ? new Inside(this.herd, this.worker, this.outer?.forked, new WeakRef(work))
-      : this
+    if (this.attempt !== undefined) return this
+    const gopher = this.worker.deref()
+    return gopher?.work === undefined
+      ? this
+      : new Inside(this.herd, this.worker, this.outer?.forked, gopher.begun)
   }
 }
 
