@@ -36,22 +36,23 @@ import { ForkWatch, watchingForks } from "./forks.ts"
 import type { Gopher, Host as GopherHost } from "./gopher.ts"
 import { live, liveWith } from "./gopher.ts"
 import { History } from "./history.ts"
+import type { Worker } from "./inside.ts"
 import type { Host as IntakeHost } from "./intake.ts"
 import { Intake } from "./intake.ts"
 import type { Job, Unit } from "./job.ts"
 import type { Keeper } from "./keeper.ts"
+import { LastingState } from "./lasting.ts"
 import { logOf } from "./log.ts"
 import { freeName, takeName } from "./names.ts"
 import type { Settings } from "./options.ts"
 import { isSize, validate } from "./options.ts"
 import { Outcomes } from "./outcomes.ts"
 import { Resources } from "./resources.ts"
-import { SelfWaitWatch } from "./selfWait.ts"
+import { SelfWaiting } from "./selfWaiting.ts"
 import { cutId, show } from "./show.ts"
 import { inTime } from "./sleep.ts"
 import { Tally } from "./tally.ts"
 import { Turn } from "./turn.ts"
-import { UnreadWatch } from "./unread.ts"
 
 /** Throws for `Effect.suspend` to make a defect of it. */
 const modeOf = (options: ResizeOptions): "graceful" | "interrupt" => {
@@ -112,8 +113,9 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   private readonly keeper: Keeper<In, Out, E> | undefined
   private readonly past = new History()
   private readonly buffer: Outcomes<Outcome<In, Out, E>> | undefined
-  private readonly unread: UnreadWatch | undefined
-  readonly selfWait: SelfWaitWatch
+  private readonly unread: LastingState | undefined
+  private readonly selfWaiting = new SelfWaiting()
+  private readonly stuck: LastingState
   private readonly intake: Intake<In, Out, E>
   private paused = false
   private drained = false
@@ -142,22 +144,23 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     this.buffer = settings.outcomes === undefined
       ? undefined
       : new Outcomes({ capacity: settings.outcomes, onTaken: () => this.outcomesTaken() })
-    this.unread = this.buffer && new UnreadWatch({
-      outcomes: this.buffer,
+    const { buffer } = this
+    this.unread = buffer && new LastingState({
+      state: () => buffer.full ? buffer.reads : undefined,
       fork: (effect) => this.fork(effect),
-      warn: (unread) =>
+      warn: () =>
         this.log(
           LogLevel.Warning,
-          `nothing starts, because ${unread} outcomes are unread: read \`outcomes\`, or set outcomes: "discard"`
+          `nothing starts, because ${buffer.length} outcomes are unread: read \`outcomes\`, or set outcomes: "discard"`
         )
     })
-    this.selfWait = new SelfWaitWatch({
-      size: () => this.crew.size,
+    this.stuck = new LastingState({
+      state: () => this.selfWaiting.isAll(this.crew.size) ? true : undefined,
       fork: (effect) => this.fork(effect),
-      warn: (gophers) =>
+      warn: () =>
         this.log(
           LogLevel.Warning,
-          `nothing starts, because all ${gophers} gophers wait for units that they run in this herd: `
+          `nothing starts, because all ${this.selfWaiting.size} gophers wait for units that they run in this herd: `
             + "send them instead, run them in a herd of their own, or raise the size"
         )
     })
@@ -293,8 +296,14 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
   /** Nothing starts while its outcome would find no room. */
   private heldUp(): boolean {
     if (this.buffer === undefined || !this.buffer.full) return false
-    this.unread?.heldUp()
+    this.unread?.check()
     return true
+  }
+
+  runsInside(gopher: Worker): () => void {
+    const returned = this.selfWaiting.runs(gopher)
+    this.stuck.check()
+    return returned
   }
 
   // ---------------------------------------------------------------------------------------------------- size
@@ -509,7 +518,7 @@ class HerdImpl<In, Out, E, R> implements Kept<In, Out, E>, GopherHost<In, Out, E
     }
     if (this.keeper !== undefined) yield* this.keeper.stop
     this.unread?.stop()
-    this.selfWait.stop()
+    this.stuck.stop()
     this.stopped = true
     this.crew.resize(0, false)
     this.flush()

@@ -10,10 +10,10 @@ import type { Outcome } from "../Outcome.ts"
 import type { Backlog } from "./backlog.ts"
 import type { Callers, Within } from "./callers.ts"
 import { holds, isIterable, isObject, readNow } from "./check.ts"
+import type { Worker } from "./inside.ts"
 import { insideOf } from "./inside.ts"
 import type { Unit } from "./job.ts"
 import { Job } from "./job.ts"
-import type { SelfWaitWatch } from "./selfWait.ts"
 import { show } from "./show.ts"
 import { streamThrough } from "./stream.ts"
 import type { Turn } from "./turn.ts"
@@ -33,7 +33,8 @@ export interface Host<In, Out, E> {
   readonly queue: Queue.Enqueue<Unit<In, Out, E>>
   readonly backlog: Backlog<In, Out, E>
   readonly turn: Turn
-  readonly selfWait: SelfWaitWatch
+  /** The gopher's unit calls `run` of this herd. The result is to be called when that returns. */
+  runsInside(gopher: Worker): () => void
   /** How many units could start at once. */
   freeGophers(): number
   /**
@@ -146,7 +147,7 @@ export class Intake<In, Out, E> {
         resume(exit)
       }, this.host.callers.within)
       if (backlog.closed) return resume(this.closed(0))
-      if (inside !== undefined) returned = this.host.selfWait.runs(inside)
+      if (inside !== undefined) returned = this.host.runsInside(inside)
       if (!this.enters(job)) {
         backlog.wait([job], (accepted) => {
           if (!accepted) resume(this.closed(0))
