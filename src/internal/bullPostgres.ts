@@ -1,4 +1,5 @@
 import { type JobProgress, type JobsOptions, PostgresConnection, PostgresQueueBackend } from "bullmq"
+import * as Arr from "effect/Array"
 import type { Depth, NewUnit, UnitRefusal } from "../HerdSource.ts"
 import { Counts } from "./bullCounts.ts"
 import {
@@ -340,8 +341,7 @@ class PostgresEngine implements Engine {
     const bytes = (units: number) => Math.min(Math.ceil(4.5 * units) + 12, 2 ** 31 - 1)
     const parameters = [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE)]
     const letters: Array<Next> = []
-    for (let from = 0; from < ids.length; from += LISTED) {
-      const some = ids.slice(from, from + LISTED)
+    for (const some of Arr.chunksOf(ids, LISTED)) {
       const rows = await this.run<Letter>("letters", [some, ...parameters])
       const found = new Map(rows.map((row) => [row.id, letterOf(row)]))
       letters.push(...some.flatMap((id) => found.get(id) ?? []))

@@ -1,4 +1,5 @@
 import { type IRedisClient, type KeepJobs, QueueKeys, raw2NextJobData, RedisConnection } from "bullmq"
+import * as Arr from "effect/Array"
 import { setTimeout as sleep } from "node:timers/promises"
 import type { Depth } from "../HerdSource.ts"
 import {
@@ -286,11 +287,8 @@ class RedisEngine implements Engine {
   async letters(ids: ReadonlyArray<string>, maxBody?: number): Promise<ReadonlyArray<Next>> {
     // UTF-8 takes at most 3 bytes per code unit. The cut may drop up to 3 bytes of a character.
     const bytes = (units: number) => 3 * units + 6
-    const asked: Array<Promise<unknown>> = []
-    for (let from = 0; from < ids.length; from += LISTED) {
-      const some = ids.slice(from, from + LISTED)
-      asked.push(this.run("letters", [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE), ...some]))
-    }
+    const limits = [maxBody === undefined ? 0 : bytes(maxBody), bytes(LONGEST_CAUSE)]
+    const asked = Arr.chunksOf(ids, LISTED).map((some) => this.run("letters", [...limits, ...some]))
     const { failed, values } = await settledAll(asked)
     if (failed !== undefined) throw failed.reason
     return values.flatMap((raws) => Array.isArray(raws) ? raws.flatMap((raw) => jobOf(raw, letterFields) ?? []) : [])

@@ -1,3 +1,4 @@
+import * as Arr from "effect/Array"
 import * as Clock from "effect/Clock"
 import type * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -232,8 +233,8 @@ class BullQueue implements Queue {
       this.ask("redrive", async () => {
         const letters = await this.letters(ids)
         let redriven = 0
-        for (let from = 0; from < letters.length; from += LETTERS) {
-          redriven += await this.redriveSome(await this.engine.pardon(letters.slice(from, from + LETTERS)))
+        for (const some of Arr.chunksOf(letters, LETTERS)) {
+          redriven += await this.redriveSome(await this.engine.pardon(some))
         }
         return redriven
       }),
@@ -241,9 +242,7 @@ class BullQueue implements Queue {
       this.ask("discard", async () => {
         const letters = await this.letters(ids)
         let discarded = 0
-        for (let from = 0; from < letters.length; from += LETTERS) {
-          discarded += await this.engine.discard(letters.slice(from, from + LETTERS))
-        }
+        for (const some of Arr.chunksOf(letters, LETTERS)) discarded += await this.engine.discard(some)
         return discarded
       })
   }
