@@ -6,8 +6,10 @@ import { makeStage, turns } from "./utils/stage.ts"
 const gauge = (herd: string) =>
   Effect.map(Metric.value(Metric.tagged(HerdMetrics.senders, "herd", herd)), ({ value }) => value)
 
+type Give = (herd: Herd.Herd<number, number, string>) => Effect.Effect<unknown, unknown>
+
 /** Each way to give work that may wait for room. */
-const ways: Readonly<Record<string, (herd: Herd.Herd<number, number, string>) => Effect.Effect<unknown, unknown>>> = {
+const ways: Readonly<Record<string, Give>> = {
   send: (herd) => herd.send(1),
   sendAll: (herd) => herd.sendAll([1, 2, 3]),
   run: (herd) => herd.run(1),
@@ -16,6 +18,17 @@ const ways: Readonly<Record<string, (herd: Herd.Herd<number, number, string>) =>
 
 /** The fiber has not ended. */
 const waits = (fiber: Fiber.RuntimeFiber<unknown, unknown>) => fiber.unsafePoll() === null
+
+/** Gives work to a herd without room, and waits there until it is idle. */
+const waiting = (give: Give) =>
+  Effect.gen(function*() {
+    const herd = yield* Herd.make({ process: makeStage().process, size: 0, capacity: 0, outcomes: "discard" })
+    const giving = yield* Effect.fork(give(herd))
+    yield* turns
+    const idle = yield* Effect.fork(herd.awaitIdle)
+    yield* turns
+    return { herd, giving, idle }
+  })
 
 describe("senders", () => {
   for (const [way, give] of Object.entries(ways)) {
@@ -52,11 +65,7 @@ describe("senders", () => {
 
     it.scoped(`are counted no more once ${way} is interrupted (G11), and awaitIdle goes on`, () =>
       Effect.gen(function*() {
-        const herd = yield* Herd.make({ process: makeStage().process, size: 0, capacity: 0, outcomes: "discard" })
-        const giving = yield* Effect.fork(give(herd))
-        yield* turns
-        const idle = yield* Effect.fork(herd.awaitIdle)
-        yield* turns
+        const { giving, herd, idle } = yield* waiting(give)
         assert.isTrue(waits(idle))
         yield* Fiber.interrupt(giving)
         yield* Fiber.join(idle)
@@ -67,11 +76,7 @@ describe("senders", () => {
 
     it.scoped(`are counted no more once close refuses ${way} (G9), and awaitIdle goes on`, () =>
       Effect.gen(function*() {
-        const herd = yield* Herd.make({ process: makeStage().process, size: 0, capacity: 0, outcomes: "discard" })
-        const giving = yield* Effect.fork(give(herd))
-        yield* turns
-        const idle = yield* Effect.fork(herd.awaitIdle)
-        yield* turns
+        const { giving, herd, idle } = yield* waiting(give)
         yield* herd.close
         assert.include(yield* herd.state, { senders: 0, drained: true })
         yield* Fiber.await(giving)
