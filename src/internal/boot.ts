@@ -3,7 +3,7 @@ import { readFileSync, readlinkSync } from "node:fs"
 import { machine, steadyMillis } from "./steadyTime.ts"
 
 /**
- * What is read, `""` if that fails.
+ * The trimmed result, or `""` if reading fails.
  *
  * @internal
  */
@@ -23,8 +23,7 @@ export const attempt = (read: () => string): string => {
 export const bootId = (): string => attempt(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8"))
 
 /**
- * A name of this run of the machine, all of whose processes have one monotonic clock. Linux has
- * one.
+ * Names this run of the machine, whose processes share one monotonic clock. Only Linux has a name.
  *
  * @internal
  */

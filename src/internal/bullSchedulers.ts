@@ -2,7 +2,7 @@ import { hasLegacyRepeatableKeyShape, type IQueueBackend, JobScheduler, type Rep
 import type { Next } from "./bullJob.ts"
 import { isObject } from "./check.ts"
 
-/** The server failed, so the scheduler may go on when the server does. */
+/** The server failed: the scheduler goes on once the server is back. */
 class ServerFailed extends Error {}
 
 /** A backend whose errors can be told from those of a `JobScheduler`. */
@@ -59,8 +59,8 @@ export class Schedulers {
     // The engine hears the backend's errors; without a listener they would be printed.
     if (this.scheduler.listenerCount("error") === 0) this.scheduler.on("error", () => {})
     const repeat: unknown = Reflect.get(opts, "repeat")
-    // The scheduler keeps the data. Data given here would replace it on PostgreSQL, also if it has
-    // been changed since.
+    // The scheduler keeps its data. Passing data would replace it on PostgreSQL, even if it was
+    // changed since.
     const data = undefined
     await this.scheduler.upsertJobScheduler(key, isRepeat(repeat) ? repeat : {}, name, data, opts, {
       override: false,

@@ -1,13 +1,14 @@
 import type { Claim } from "../HerdSource.ts"
 import { BATCH_BYTES } from "./batches.ts"
 
-/** How many units are claimed at a time: at first, and at most. */
+/** The first and the largest number of units that are claimed at a time. */
 const FIRST = 64
 const MOST = 10_000
 
 /**
- * How many units are claimed at a time, so that their bodies are about as large together as a batch
- * may be. An answer can be too large for a store or its driver: after a failure it is half as many.
+ * How many units are claimed at a time. It follows the size of the bodies, so that a claim has
+ * about as many bytes as a batch. A failure halves it, since the answer may be too large for a
+ * store or its driver.
  *
  * @internal
  */

@@ -34,7 +34,7 @@ export const encoderOf = <A, I>(schema: Schema.Schema<A, I>): (body: A) => Effec
     try {
       return ParseResult.flatMap(encode(body), write)
     } catch (error) {
-      // The schema finds it too deep. What else is thrown is a defect of the schema's.
+      // A body too deep for the schema. Any other error is a defect of the schema.
       if (error instanceof RangeError) return Either.left({ message: String(error) })
       throw error
     }

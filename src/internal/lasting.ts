@@ -27,7 +27,7 @@ export class LastingState {
     this.warn = options.warn
   }
 
-  /** The state may have begun. */
+  /** Looks at the state now and, unless all is well, again after a second. */
   check(): void {
     if (this.warned || this.watch !== undefined) return
     const begun = this.state()

@@ -1,6 +1,6 @@
 import type { Worker } from "./inside.ts"
 
-/** A unit, and how many `run` of its own herd have not returned. */
+/** A gopher's unit, and how many calls of `run` it waits for. */
 interface Waiting {
   readonly work: object | undefined
   runs: number
@@ -31,10 +31,10 @@ export class SelfWaiting {
     return this.waiting.size
   }
 
-  /** Whether a herd of that size has no other gopher. */
+  /** Whether all gophers of a herd of this size wait. */
   isAll(size: number): boolean {
     if (this.waiting.size < size) return false
-    // A daemon may still run one, though the unit that forked it has ended.
+    // A daemon may still wait for a `run` after the unit that forked it has ended.
     for (const [gopher, { work }] of this.waiting) if (gopher.work !== work) this.waiting.delete(gopher)
     return this.waiting.size > 0 && this.waiting.size >= size
   }

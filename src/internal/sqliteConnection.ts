@@ -83,8 +83,7 @@ const set = (connection: Connection, setting: string): Effect.Effect<void> =>
   Effect.ignore(connection.execute(`PRAGMA ${setting}`, [], undefined))
 
 /**
- * All of them begin in one turn of the event loop, in order: no statement of anybody else's comes
- * in between.
+ * The effects begin in order in one turn of the event loop: no other statement comes between them.
  */
 const between = <A, E>(
   before: ReadonlyArray<Effect.Effect<void>>,
@@ -159,8 +158,8 @@ export class SqliteConnection {
   }
 
   /**
-   * Runs at another level than the user's. A level that the user has changed meanwhile is found in
-   * the same hold.
+   * Runs at a level other than the user's. The same hold of the connection reads the user's level,
+   * and restores it.
    */
   private at<A, E>(
     level: number,
@@ -232,7 +231,7 @@ export class SqliteConnection {
 
   private trying<A extends object>(run: Run<A>): Effect.Effect<ReadonlyArray<A>, unknown> {
     return run.pipe(
-      // A schedule has its price also if it is never used.
+      // Making a Schedule costs time, so it is made only when the database is busy.
       Effect.catchIf(isBusy, () => Effect.retry(run, { schedule: busy, while: isBusy })),
       Effect.mapError(causeOf),
       // A span for every look at the table would drown the user's.

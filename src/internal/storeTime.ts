@@ -1,10 +1,10 @@
 import type * as Clock from "effect/Clock"
 import { SteadyTime } from "./steadyTime.ts"
 
-/** A difference in milliseconds that is no inaccuracy: the time of day was set. */
+/** A larger difference, in milliseconds, means that the time of day was set. */
 const SET = 5
 
-/** How often both times are read, as the process may have stood still in between. */
+/** Tries to read both times without a pause of the process in between. */
 const READS = 3
 
 interface Reading {
@@ -17,8 +17,8 @@ interface Reading {
 }
 
 /**
- * The time of a store, in whole milliseconds. It is the Clock's time of day, corrected by what that
- * was set by: so it goes on as the Clock's steady time does. It never goes back.
+ * A store's time, in whole milliseconds: the Clock's time of day, corrected whenever that is set.
+ * It runs like the Clock's steady time, and never goes back.
  *
  * @internal
  */
@@ -27,7 +27,8 @@ export class StoreTime {
   private readonly readings = new WeakMap<Clock.Clock, Reading>()
 
   /**
-   * It is asked once for each Clock how far the store's time is ahead of the Clock's nanoseconds.
+   * The function returns how far the store's time is ahead of the Clock's nanoseconds. It is called
+   * once for each Clock.
    */
   constructor(offsetOf: (clock: Clock.Clock) => number) {
     this.offsetOf = offsetOf
